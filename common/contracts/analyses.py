@@ -1,0 +1,135 @@
+"""The wire shapes of analyses, as `POST /api/analyze` takes them and `GET /api/analysis/{id}` shows them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from common.contracts.calls import Answer, ErrorDetail
+from common.contracts.jobs import JobStatus, Links, Progress
+
+OutputFormat = Literal["json", "text", "markdown"]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+# Postgres stores neither in text nor in jsonb; refusing it at the door is kinder than losing it inside.
+NUL = "\x00"
+
+
+class AnalysisOptions(BaseModel):
+    """What may be set for one analysis; anything left out comes from the catalog."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    max_tokens: int | None = Field(None, ge=1, le=131_072)
+    timeout_seconds: float | None = Field(None, gt=0, le=3600, description="Deadline of each call.")
+    system: str | None = Field(None, max_length=100_000, description="System prompt for every model.")
+    merge: bool = Field(True, description="False returns the answers without a lead model's comparison.")
+
+    @field_validator("system")
+    @classmethod
+    def _storable(cls, value: str | None) -> str | None:
+        return _without_nul(value)
+
+
+class AnalysisRequest(BaseModel):
+    """One prompt for many models."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "prompt": "Explain quantum computing",
+                    "analysis_type": "comparative",
+                    "models": ["docker_modelrunner-smollm2", "docker_modelrunner-smollm2-creative"],
+                    "output_format": "json",
+                }
+            ]
+        },
+    )
+
+    prompt: str = Field(min_length=1, max_length=500_000)
+    analysis_type: str = Field("comparative", min_length=1, max_length=100)
+    models: list[ModelName] | None = Field(
+        None, min_length=1, max_length=32, description="Ids or aliases; the configured default set if left out."
+    )
+    output_format: OutputFormat = "json"
+    lead_model: ModelName | None = Field(None, description="Compares the answers; the first model if left out.")
+    options: AnalysisOptions = AnalysisOptions()
+
+    @field_validator("prompt")
+    @classmethod
+    def _storable(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("must not be blank")
+        return _without_nul(value)
+
+
+class AskedModel(BaseModel):
+    """The name that was asked for and the catalog id it resolved to."""
+
+    asked: str
+    id: str
+
+
+class Analysis(BaseModel):
+    """A request after the door: names resolved, defaults filled in. This is what a job row stores."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt: str
+    analysis_type: str
+    models: tuple[AskedModel, ...]
+    lead_model: str
+    output_format: OutputFormat
+    options: AnalysisOptions
+    seed: str = Field(description="Shuffles the answers; the job's id.")
+
+
+class JobAccepted(BaseModel):
+    """The job is committed: it will run, whatever dies."""
+
+    id: str
+    status: JobStatus
+    analysis_type: str
+    models: list[AskedModel]
+    created_at: str
+    links: Links
+
+
+class AnalysisSummary(BaseModel):
+    """A line of the list: no payloads."""
+
+    id: str
+    status: JobStatus
+    analysis_type: str
+    models: list[AskedModel]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    progress: Progress
+    links: Links
+
+
+class AnalysisPage(BaseModel):
+    """Newest first. `next_cursor` is null on the last page."""
+
+    data: list[AnalysisSummary]
+    next_cursor: str | None
+
+
+class AnalysisDocument(AnalysisSummary):
+    """The whole analysis."""
+
+    prompt: str
+    output_format: OutputFormat
+    answers: list[Answer]
+    result: dict[str, Any] | None
+    text: str | None
+    error: ErrorDetail | None
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str) and NUL in value:
+        raise ValueError("must not contain NUL characters")
+    return value

@@ -1,0 +1,20 @@
+"""What a watcher of a job sees. Each event is one entry of the job's Redis stream; the entry's id is the SSE id.
+
+| name           | data                                             |
+| -------------- | ------------------------------------------------ |
+| `job.status`   | `{status, progress}`                             |
+| `call.started` | `{call, model, attempt}`                         |
+| `call.delta`   | `{call, model, text}`                            |
+| `call.reset`   | `{call, attempt}`: forget this call's deltas     |
+| `call.finished`| `{call, model, answer}`                          |
+| `call.failed`  | `{call, model, answer}`                          |
+| `job.finished` | the whole document                               |
+
+`call` is the call's id. Lone surrogates never appear: texts are made storable before they are sent.
+"""
+
+from typing import Literal
+
+EventName = Literal[
+    "job.status", "call.started", "call.delta", "call.reset", "call.finished", "call.failed", "job.finished"
+]

@@ -1,0 +1,201 @@
+"""Every error this system raises on purpose. A docstring is the default message.
+
+AppError
+├── BadRequest                    the caller's fault
+│   ├── InvalidInput              422, names the field
+│   ├── UnknownAnalysisType       422, lists the known ones
+│   ├── IdempotencyConflict       409
+│   ├── JobNotFinished            409
+│   ├── Unauthenticated           401
+│   └── Forbidden                 403
+├── NotFound                      404
+│   ├── JobNotFound
+│   └── ModelNotFound             lists the nearest names
+├── Busy                          429, with retry_after
+├── DependencyDown                503, with retry_after
+├── ConfigError                   stops the start, one line
+├── WorkflowChanged               a recipe changed under a running job
+└── ProviderError                 what a model's server did to us; `is_retryable` says whether time helps
+    ├── RateLimited               with retry_after
+    ├── Timeout
+    ├── Unavailable
+    ├── BadUpstream               an answer that is no answer
+    ├── UpstreamRejected          the server refused our request and will refuse it again
+    ├── UpstreamModelMissing      the server does not have the model
+    ├── ContextTooLong
+    └── ContentRefused
+"""
+
+from collections.abc import Sequence
+
+
+class AppError(Exception):
+    """Something went wrong."""
+
+    code = "error"
+    is_retryable = False
+    retry_after_seconds: float | None = None
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        if retry_after_seconds is not None:
+            self.retry_after_seconds = retry_after_seconds
+        super().__init__(self.message)
+
+
+class BadRequest(AppError):
+    """The request cannot be understood."""
+
+    code = "bad_request"
+
+
+class InvalidInput(BadRequest):
+    """A field of the request is wrong."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str, *, field: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+class UnknownAnalysisType(InvalidInput):
+    """No analysis type of that name."""
+
+    code = "unknown_analysis_type"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"No analysis type {name!r}. Known types: {', '.join(known)}.", field="analysis_type"
+        )
+
+
+class IdempotencyConflict(BadRequest):
+    """This Idempotency-Key was used with another body."""
+
+    code = "idempotency_conflict"
+
+
+class JobNotFinished(BadRequest):
+    """The job is still running: cancel it first."""
+
+    code = "job_not_finished"
+
+
+class Unauthenticated(BadRequest):
+    """A valid API key is required: send it as `Authorization: Bearer KEY`."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(BadRequest):
+    """This API key lacks the scope."""
+
+    code = "forbidden"
+
+
+class NotFound(AppError):
+    """There is nothing here."""
+
+    code = "not_found"
+
+
+class JobNotFound(NotFound):
+    """No job of that id."""
+
+    code = "job_not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model of that name."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str, nearest: Sequence[str] = ()) -> None:
+        hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(f"No model {name!r}.{hint}")
+
+
+class Busy(AppError):
+    """Too much work is waiting."""
+
+    code = "busy"
+    is_retryable = True
+    retry_after_seconds = 1.0
+
+
+class DependencyDown(AppError):
+    """A service this needs is away for the moment."""
+
+    code = "dependency_down"
+    is_retryable = True
+    retry_after_seconds = 2.0
+
+
+class ConfigError(AppError):
+    """The configuration is wrong."""
+
+    code = "config_error"
+
+
+class WorkflowChanged(AppError):
+    """The workflow's code changed while this job ran, so its recorded answers no longer fit."""
+
+    code = "workflow_changed"
+
+
+class ProviderError(AppError):
+    """The model's server failed."""
+
+    code = "provider_error"
+
+
+class RateLimited(ProviderError):
+    """The model's server asks for fewer requests."""
+
+    code = "rate_limited"
+    is_retryable = True
+
+
+class Timeout(ProviderError):
+    """The model did not answer in time."""
+
+    code = "timeout"
+
+
+class Unavailable(ProviderError):
+    """The model's server is away."""
+
+    code = "unavailable"
+    is_retryable = True
+
+
+class BadUpstream(ProviderError):
+    """The model's server answered with something that is no answer."""
+
+    code = "bad_upstream"
+    is_retryable = True
+
+
+class UpstreamRejected(ProviderError):
+    """The model's server refused the request."""
+
+    code = "upstream_rejected"
+
+
+class UpstreamModelMissing(ProviderError):
+    """The model's server does not have this model."""
+
+    code = "upstream_model_missing"
+
+
+class ContextTooLong(ProviderError):
+    """The request is longer than the model's context window."""
+
+    code = "context_too_long"
+
+
+class ContentRefused(ProviderError):
+    """The model's server refused the content."""
+
+    code = "content_refused"
