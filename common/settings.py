@@ -1,0 +1,99 @@
+"""Settings from the environment and `.env`. A wrong value stops the start with one line that names it.
+
+Read once, by `load_settings()`, where a process is put together; everything else is handed what it needs.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from common.errors import ConfigError
+
+
+class Settings(BaseSettings):
+    """Names of the specifications are kept; ours begin with ULTRA_."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # where things are
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://ultra@127.0.0.1:5432/ultra"), description="postgresql://user:password@host/db"
+    )
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis:// or rediss://")
+
+    # the door
+    ultra_host: str = Field("127.0.0.1", description="The address the API is reached at; not loopback needs keys.")
+    ultra_port: int = Field(8000, ge=0, le=65535)
+    ultra_insecure: bool = Field(False, description="Serve beyond loopback without keys.")
+    ultra_auth: Literal["auto", "required"] = Field(
+        "auto", description="auto asks for keys beyond loopback only; required asks always."
+    )
+    ultra_max_queued_jobs: int = Field(20_000, ge=1, description="Past it a submission is answered 429.")
+
+    # the engine
+    ultra_lease_seconds: float = Field(15.0, ge=1, le=600, description="A silent worker's calls are rescued after this.")
+    ultra_sweep_seconds: float = Field(1.0, ge=0.05, le=60)
+    ultra_publish_grace_seconds: float = Field(
+        5.0, ge=0.1, le=600, description="A doorbell not answered for this long is rung again."
+    )
+    ultra_max_attempts: int = Field(3, ge=1, le=20, description="Attempts at one call before it fails for good.")
+    ultra_drain_seconds: float = Field(5.0, ge=0, le=3600, description="How long a stopping worker lets calls finish.")
+    ultra_call_timeout_seconds: float = Field(120.0, gt=0, le=3600, description="Deadline of a cloud call.")
+
+    # models
+    use_mock: bool = Field(False, description="Answer every model by the mock provider.")
+    enable_model_runner: bool = True
+    model_runner_type: Literal["api"] = "api"
+    model_runner_url: str = Field("http://127.0.0.1:12434/engines/llama.cpp/v1")
+    model_mapping: dict[str, str] = Field(default_factory=dict, description='JSON: {"alias": "model id"}')
+    local_model_timeout: int = Field(60_000, ge=1, le=3_600_000, description="Milliseconds.")
+    ultra_models_path: Path | None = Field(None, description="Another config/models.yaml.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr) -> SecretStr:
+        scheme = value.get_secret_value().split("://", 1)[0]
+        if scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value().split("://", 1)[0] not in {"redis", "rediss", "unix"}:
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("model_runner_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        TypeAdapter(HttpUrl).validate_python(value)
+        return value.rstrip("/")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the API."""
+        return self.ultra_host in {"localhost", "::1"} or self.ultra_host.startswith("127.")
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The process's settings, read on first use.
+
+    Raises:
+        ConfigError: a value is wrong; the message names the variable and the fault, never a secret.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]  # every field has a default
+    except SettingsError as error:
+        # raised before validation, where the text of a JSON variable is no JSON; it names the field
+        name = str(error).split('"')[1].upper() if '"' in str(error) else "a variable"
+        raise ConfigError(f"Wrong setting: {name}: must be JSON") from None
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigError(f"Wrong setting: {faults}") from None
