@@ -1,0 +1,193 @@
+"""The statements about calls: claim, heartbeat, finish, rescue.
+
+Postgres' clock decides about leases, so a worker with a wrong clock can neither steal nor lose one.
+The number of the claim (`attempt`) is the fencing token: a write that names an older one touches no row.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, TextClause, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, INTEGER, JSONB
+from sqlalchemy.dialects.postgresql import UUID as UuidType
+
+from common.database.tables import calls
+
+_CLAIM = text(
+    """
+    WITH free AS (
+        SELECT c.id FROM calls c
+        WHERE c.id = ANY(:ids)
+          AND (c.status = 'queued' OR (c.status = 'running' AND c.lease_expires_at < now()))
+          AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = c.job_id AND j.status = 'running')
+        ORDER BY c.id FOR UPDATE SKIP LOCKED
+    )
+    UPDATE calls c
+    SET status = 'running', attempt = c.attempt + 1, worker = :worker, due_at = NULL,
+        lease_expires_at = now() + make_interval(secs => :lease), started_at = coalesce(c.started_at, now())
+    FROM free WHERE c.id = free.id
+    RETURNING c.id, c.job_id, c.attempt, c.model, c.request
+    """
+).bindparams(bindparam("ids", type_=ARRAY(UuidType(as_uuid=True))))
+
+_HEARTBEAT = text(
+    """
+    UPDATE calls c SET lease_expires_at = now() + make_interval(secs => :lease)
+    FROM unnest(:ids, :attempts) AS held(id, attempt)
+    WHERE c.id = held.id AND c.attempt = held.attempt AND c.status = 'running'
+    RETURNING c.id
+    """
+).bindparams(bindparam("ids", type_=ARRAY(UuidType(as_uuid=True))), bindparam("attempts", type_=ARRAY(INTEGER)))
+
+# Also used to dead-letter, by the sweep: the same transition, another author.
+_FINISH = text(
+    """
+    WITH ending AS (
+        SELECT * FROM jsonb_to_recordset(:rows) AS e(id uuid, attempt int, status text, answer jsonb)
+    ), mine AS (
+        SELECT c.id FROM calls c JOIN ending e USING (id)
+        WHERE c.attempt = e.attempt AND c.status = 'running'
+        ORDER BY c.id FOR UPDATE OF c
+    ), done AS (
+        UPDATE calls c
+        SET status = e.status, answer = e.answer, finished_at = now(), lease_expires_at = NULL
+        FROM ending e, mine m
+        WHERE c.id = e.id AND c.id = m.id AND c.attempt = e.attempt AND c.status = 'running'
+        RETURNING c.id, c.job_id
+    ), tally AS (
+        SELECT job_id, count(*)::int AS n FROM done GROUP BY job_id
+    ), turn AS (
+        SELECT j.id FROM jobs j JOIN tally t ON j.id = t.job_id ORDER BY j.id FOR NO KEY UPDATE OF j
+    ), counted AS (
+        UPDATE jobs j
+        SET pending = j.pending - t.n,
+            due_at = CASE WHEN j.pending = t.n AND j.status = 'running'
+                          THEN now() + make_interval(secs => :grace) END
+        FROM tally t, turn
+        WHERE j.id = t.job_id AND j.id = turn.id
+        RETURNING j.id, j.pending
+    )
+    SELECT done.id, counted.pending FROM done JOIN counted ON counted.id = done.job_id
+    """
+).bindparams(bindparam("rows", type_=JSONB))
+
+_RELEASE = text(
+    """
+    WITH handed AS (
+        SELECT * FROM jsonb_to_recordset(:rows) AS h(id uuid, attempt int, delay float)
+    )
+    UPDATE calls c
+    SET status = 'queued', lease_expires_at = NULL, worker = NULL, rings = 0,
+        due_at = now() + make_interval(secs => h.delay)
+    FROM handed h
+    WHERE c.id = h.id AND c.attempt = h.attempt AND c.status = 'running'
+    RETURNING c.id
+    """
+).bindparams(bindparam("rows", type_=JSONB))
+
+_CANCEL = text(
+    """
+    WITH live AS (
+        SELECT id FROM calls WHERE job_id = :job_id AND status IN ('queued', 'running')
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE calls c SET status = 'cancelled', finished_at = now(), lease_expires_at = NULL, due_at = NULL
+    FROM live WHERE c.id = live.id
+    RETURNING c.id
+    """
+)
+
+_EXPIRED = text(
+    """
+    SELECT c.id, c.job_id, c.attempt, c.model, c.worker FROM calls c
+    WHERE c.status = 'running' AND c.lease_expires_at < now()
+    ORDER BY c.lease_expires_at LIMIT :limit
+    """
+)
+
+_RING_DUE = text(
+    """
+    WITH due AS (
+        SELECT id FROM calls WHERE status = 'queued' AND due_at < now()
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    UPDATE calls c
+    SET rings = least(c.rings + 1, 5), due_at = now() + make_interval(secs => :grace * 2 ^ least(c.rings, 5))
+    FROM due WHERE c.id = due.id
+    RETURNING c.id, c.queue
+    """
+)
+
+# A job can end between a round's insert and a cancel's look at it; such calls are never claimed,
+# and this tidies them away.
+_ORPHANS = text(
+    """
+    UPDATE calls c SET status = 'cancelled', finished_at = now(), due_at = NULL
+    FROM jobs j
+    WHERE c.status = 'queued' AND c.due_at < now() AND j.id = c.job_id AND j.status NOT IN ('queued', 'running')
+    RETURNING c.id
+    """
+)
+
+
+def claim(ids: Sequence[UUID], worker: str, lease: timedelta) -> TextClause:
+    """Take queued calls, and those whose lease ran out; no row for one that somebody else has.
+
+    Returns `(id, job_id, attempt, model, request)`.
+    """
+    return _CLAIM.bindparams(ids=list(ids), worker=worker, lease=lease.total_seconds())
+
+
+def heartbeat(held: Sequence[tuple[UUID, int]], lease: timedelta) -> TextClause:
+    """Extend leases; returns the ids still held. One that is missing was lost or cancelled: stop it."""
+    return _HEARTBEAT.bindparams(
+        ids=[call_id for call_id, _ in held],
+        attempts=[attempt for _, attempt in held],
+        lease=lease.total_seconds(),
+    )
+
+
+def finish(rows: list[dict[str, Any]], grace: timedelta) -> TextClause:
+    """Record results and count the fan-in, in one commit.
+
+    `rows` are `{id, attempt, status, answer}`. Returns `(id, pending)` for each result that counted;
+    no row for one whose token is stale. Where `pending` is 0 the round is complete: the chord's body
+    should fire, and the sweep rings after `grace` if it does not.
+    """
+    return _FINISH.bindparams(rows=rows, grace=grace.total_seconds())
+
+
+def release(rows: list[dict[str, Any]]) -> TextClause:
+    """Put calls back into the queue after `delay` seconds: a retry, a rescue, or a worker that stops."""
+    return _RELEASE.bindparams(rows=rows)
+
+
+def cancel(job_id: UUID) -> TextClause:
+    """Cancel what is left of a job's calls; their workers notice by message or at the next heartbeat."""
+    return _CANCEL.bindparams(job_id=job_id)
+
+
+def expired(limit: int) -> TextClause:
+    """`(id, job_id, attempt, model, worker)` of the calls whose worker fell silent."""
+    return _EXPIRED.bindparams(limit=limit)
+
+
+def ring_due(limit: int, grace: timedelta) -> TextClause:
+    """`(id, queue)` of the queued calls to ring for now; each ring doubles the wait for the next."""
+    return _RING_DUE.bindparams(limit=limit, grace=grace.total_seconds())
+
+
+def cancel_orphans() -> TextClause:
+    """Cancel queued calls of ended jobs."""
+    return _ORPHANS
+
+
+def count_by_status() -> Select[Any]:
+    """`(queue, status, n)` of the live calls."""
+    return (
+        select(calls.c.queue, calls.c.status, func.count())
+        .where(calls.c.status.in_(["queued", "running"]))
+        .group_by(calls.c.queue, calls.c.status)
+    )

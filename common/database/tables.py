@@ -1,0 +1,101 @@
+"""The tables. `migrations/` brings a database to this shape; a test compares the two."""
+
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("owner", Text, nullable=False, server_default=text("''")),
+    Column("status", Text, nullable=False),
+    Column("models", JSONB, nullable=False),
+    Column("request", JSONB, nullable=False),
+    # rounds dispatched so far: the version that competing advances compare and set
+    Column("round", Integer, nullable=False, server_default=text("0")),
+    # calls of the current round that have no result yet: the fan-in
+    Column("pending", Integer, nullable=False, server_default=text("0")),
+    Column("total", Integer, nullable=False, server_default=text("0")),
+    Column("result", JSONB),
+    Column("text", Text),
+    Column("error", JSONB),
+    Column("idempotency_key", Text),
+    Column("request_hash", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    # when the sweep rings the broker for this row, unless something happens before
+    Column("due_at", DateTime(timezone=True)),
+    Column("rings", SmallInteger, nullable=False, server_default=text("0")),
+    Index("ix_jobs_owner_id", "owner", "id"),
+    Index(
+        "uq_jobs_idempotency",
+        "owner",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+    Index("ix_jobs_due", "due_at", postgresql_where=text("status IN ('queued', 'running')")),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("job_id", UUID(as_uuid=True), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("request", JSONB, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'queued'")),
+    # claims so far; each claim's number is its fencing token
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("worker", Text),
+    Column("lease_expires_at", DateTime(timezone=True)),
+    Column("answer", JSONB),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("due_at", DateTime(timezone=True)),
+    Column("rings", SmallInteger, nullable=False, server_default=text("0")),
+    UniqueConstraint("job_id", "round", "position"),
+    Index("ix_calls_due", "due_at", postgresql_where=text("status = 'queued'")),
+    Index("ix_calls_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    # SHA-256 of the key; the key itself has 256 random bits, so a slow hash would add nothing
+    Column("digest", Text, nullable=False, unique=True),
+    Column("prefix", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("revoked_at", DateTime(timezone=True)),
+)
