@@ -16,9 +16,7 @@ class Batcher(Generic[Item, Result]):
     every submitter of that batch gets the exception. Belongs to one event loop.
     """
 
-    def __init__(
-        self, flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, max_items: int = 200
-    ) -> None:
+    def __init__(self, flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, max_items: int = 200) -> None:
         self._flush = flush
         self._max_items = max_items
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []

@@ -18,9 +18,7 @@ def analysis_links(job_id: str) -> Links:
 
 def job_links(job_id: str) -> Links:
     """Any job can be looked at by its id alone."""
-    return Links(
-        self=f"/api/jobs/{job_id}", events=f"/api/jobs/{job_id}/events", cancel=f"/api/jobs/{job_id}/cancel"
-    )
+    return Links(self=f"/api/jobs/{job_id}", events=f"/api/jobs/{job_id}/events", cancel=f"/api/jobs/{job_id}/cancel")
 
 
 def summary(row: Row) -> AnalysisSummary:

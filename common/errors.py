@@ -65,9 +65,7 @@ class UnknownAnalysisType(InvalidInput):
     code = "unknown_analysis_type"
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(
-            f"No analysis type {name!r}. Known types: {', '.join(known)}.", field="analysis_type"
-        )
+        super().__init__(f"No analysis type {name!r}. Known types: {', '.join(known)}.", field="analysis_type")
 
 
 class IdempotencyConflict(BadRequest):

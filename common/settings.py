@@ -34,14 +34,19 @@ class Settings(BaseSettings):
     ultra_max_queued_jobs: int = Field(20_000, ge=1, description="Past it a submission is answered 429.")
 
     # the engine
-    ultra_lease_seconds: float = Field(15.0, ge=1, le=600, description="A silent worker's calls are rescued after this.")
+    ultra_lease_seconds: float = Field(
+        15.0, ge=1, le=600, description="A silent worker's calls are rescued after this."
+    )
     ultra_sweep_seconds: float = Field(1.0, ge=0.05, le=60)
     ultra_publish_grace_seconds: float = Field(
-        5.0, ge=0.1, le=600, description="A doorbell not answered for this long is rung again."
+        10.0, ge=0.1, le=600, description="A doorbell not answered for this long is rung again."
     )
     ultra_max_attempts: int = Field(3, ge=1, le=20, description="Attempts at one call before it fails for good.")
     ultra_drain_seconds: float = Field(5.0, ge=0, le=3600, description="How long a stopping worker lets calls finish.")
     ultra_call_timeout_seconds: float = Field(120.0, gt=0, le=3600, description="Deadline of a cloud call.")
+
+    ultra_task_events: bool = Field(False, description="Workers report each task, for Flower.")
+    ultra_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     # models
     use_mock: bool = Field(False, description="Answer every model by the mock provider.")

@@ -1,0 +1,1 @@
+"""The workers: Celery tasks over the job engine."""

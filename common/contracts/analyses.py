@@ -51,7 +51,10 @@ class AnalysisRequest(BaseModel):
     prompt: str = Field(min_length=1, max_length=500_000)
     analysis_type: str = Field("comparative", min_length=1, max_length=100)
     models: list[ModelName] | None = Field(
-        None, min_length=1, max_length=32, description="Ids or aliases; the configured default set if left out."
+        None,
+        min_length=1,
+        max_length=32,
+        description="Ids or aliases; the configured default set if left out.",
     )
     output_format: OutputFormat = "json"
     lead_model: ModelName | None = Field(None, description="Compares the answers; the first model if left out.")

@@ -1,4 +1,6 @@
-"""What a watcher of a job sees. Each event is one entry of the job's Redis stream; the entry's id is the SSE id.
+"""What a watcher of a job sees.
+
+Each event is one entry of the job's Redis stream; the entry's id is the SSE id.
 
 | name           | data                                             |
 | -------------- | ------------------------------------------------ |

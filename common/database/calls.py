@@ -9,9 +9,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, TextClause, bindparam, func, select, text
+from sqlalchemy import Select, TextClause, Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, INTEGER, JSONB
-from sqlalchemy.dialects.postgresql import UUID as UuidType
 
 from common.database.tables import calls
 
@@ -30,16 +29,20 @@ _CLAIM = text(
     FROM free WHERE c.id = free.id
     RETURNING c.id, c.job_id, c.attempt, c.model, c.request
     """
-).bindparams(bindparam("ids", type_=ARRAY(UuidType(as_uuid=True))))
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 
 _HEARTBEAT = text(
     """
+    WITH held AS (
+        SELECT c.id FROM calls c JOIN unnest(:ids, :attempts) AS h(id, attempt) USING (id, attempt)
+        WHERE c.status = 'running'
+        ORDER BY c.id FOR UPDATE OF c
+    )
     UPDATE calls c SET lease_expires_at = now() + make_interval(secs => :lease)
-    FROM unnest(:ids, :attempts) AS held(id, attempt)
-    WHERE c.id = held.id AND c.attempt = held.attempt AND c.status = 'running'
+    FROM held WHERE c.id = held.id AND c.status = 'running'
     RETURNING c.id
     """
-).bindparams(bindparam("ids", type_=ARRAY(UuidType(as_uuid=True))), bindparam("attempts", type_=ARRAY(INTEGER)))
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("attempts", type_=ARRAY(INTEGER)))
 
 # Also used to dead-letter, by the sweep: the same transition, another author.
 _FINISH = text(
@@ -76,13 +79,16 @@ _FINISH = text(
 _RELEASE = text(
     """
     WITH handed AS (
-        SELECT * FROM jsonb_to_recordset(:rows) AS h(id uuid, attempt int, delay float)
+        SELECT c.id, h.delay
+        FROM calls c JOIN jsonb_to_recordset(:rows) AS h(id uuid, attempt int, delay float) USING (id, attempt)
+        WHERE c.status = 'running'
+        ORDER BY c.id FOR UPDATE OF c
     )
     UPDATE calls c
     SET status = 'queued', lease_expires_at = NULL, worker = NULL, rings = 0,
         due_at = now() + make_interval(secs => h.delay)
     FROM handed h
-    WHERE c.id = h.id AND c.attempt = h.attempt AND c.status = 'running'
+    WHERE c.id = h.id AND c.status = 'running'
     RETURNING c.id
     """
 ).bindparams(bindparam("rows", type_=JSONB))
@@ -110,7 +116,7 @@ _EXPIRED = text(
 _RING_DUE = text(
     """
     WITH due AS (
-        SELECT id FROM calls WHERE status = 'queued' AND due_at < now()
+        SELECT id FROM calls WHERE status = 'queued' AND due_at <= now()
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE calls c
@@ -124,9 +130,13 @@ _RING_DUE = text(
 # and this tidies them away.
 _ORPHANS = text(
     """
+    WITH orphan AS (
+        SELECT c.id FROM calls c JOIN jobs j ON j.id = c.job_id
+        WHERE c.status = 'queued' AND c.due_at <= now() AND j.status NOT IN ('queued', 'running')
+        ORDER BY c.id FOR UPDATE OF c SKIP LOCKED
+    )
     UPDATE calls c SET status = 'cancelled', finished_at = now(), due_at = NULL
-    FROM jobs j
-    WHERE c.status = 'queued' AND c.due_at < now() AND j.id = c.job_id AND j.status NOT IN ('queued', 'running')
+    FROM orphan WHERE c.id = orphan.id
     RETURNING c.id
     """
 )

@@ -87,7 +87,7 @@ _RING_DUE = text(
     """
     WITH due AS (
         SELECT id FROM jobs
-        WHERE status IN ('queued', 'running') AND due_at < now()
+        WHERE status IN ('queued', 'running') AND due_at <= now()
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE jobs j
@@ -178,7 +178,17 @@ def page(
     """Newest first, no payloads, from just below `before`. `owner` None sees everybody's."""
     columns = [
         jobs.c[name]
-        for name in ("id", "kind", "status", "models", "total", "pending", "created_at", "started_at", "finished_at")
+        for name in (
+            "id",
+            "kind",
+            "status",
+            "models",
+            "total",
+            "pending",
+            "created_at",
+            "started_at",
+            "finished_at",
+        )
     ]
     statement = select(*columns).order_by(jobs.c.id.desc()).limit(limit)
     if owner is not None:
@@ -201,8 +211,4 @@ def remove(job_id: UUID) -> Delete:
 
 def count_by_status() -> Select[Any]:
     """`(status, n)` of the live jobs only: a scrape must not count a million finished ones."""
-    return (
-        select(jobs.c.status, func.count())
-        .where(jobs.c.status.in_(["queued", "running"]))
-        .group_by(jobs.c.status)
-    )
+    return select(jobs.c.status, func.count()).where(jobs.c.status.in_(["queued", "running"])).group_by(jobs.c.status)

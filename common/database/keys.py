@@ -23,9 +23,7 @@ def digest(key: str) -> str:
 
 def create(key_id: UUID, name: str, key: str, scopes: list[str]) -> Insert:
     """Store a key's digest; the key itself is shown once, to its maker."""
-    return insert(api_keys).values(
-        id=key_id, name=name, digest=digest(key), prefix=key[:12], scopes=scopes
-    )
+    return insert(api_keys).values(id=key_id, name=name, digest=digest(key), prefix=key[:12], scopes=scopes)
 
 
 def find(key: str) -> Select[Any]:

@@ -1,6 +1,6 @@
 """What every provider adapter promises, and the values it speaks in."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,8 +35,8 @@ class Provider(Protocol):
 
     name: str
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
-        """Yield the answer as it is made; closing the iterator cancels the request upstream.
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
+        """Yield the answer as it is made; closing the generator cancels the request upstream.
 
         The whole of it, first token and last, lies within `timeout_seconds`. A stream that breaks off
         raises: it never ends as if it were whole.

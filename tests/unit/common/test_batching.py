@@ -1,0 +1,60 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from common.batching import Batcher
+
+
+class Doubler:
+    """A flush that remembers its batches and may be told to fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.error: Exception | None = None
+
+    async def __call__(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(list(items))
+        await asyncio.sleep(0.001)
+        if self.error:
+            raise self.error
+        return [2 * item for item in items]
+
+
+async def test_what_arrives_during_a_flush_leaves_together() -> None:
+    flush = Doubler()
+    batcher = Batcher(flush)
+    first = asyncio.create_task(batcher.submit(1))
+    while not flush.batches:
+        await asyncio.sleep(0)
+    rest = [batcher.submit(item) for item in range(2, 10)]
+    assert await asyncio.gather(first, *rest) == [2 * item for item in range(1, 10)]
+    assert flush.batches == [[1], list(range(2, 10))]
+
+
+async def test_a_batch_is_bounded() -> None:
+    flush = Doubler()
+    batcher = Batcher(flush, max_items=3)
+    await asyncio.gather(*(batcher.submit(item) for item in range(8)))
+    assert [len(batch) for batch in flush.batches] == [3, 3, 2]
+
+
+async def test_a_failed_flush_reaches_every_submitter_and_the_next_batch_works() -> None:
+    flush = Doubler()
+    batcher = Batcher(flush)
+    flush.error = OSError("away")
+    results = await asyncio.gather(batcher.submit(1), batcher.submit(2), return_exceptions=True)
+    assert [type(result) for result in results] == [OSError, OSError]
+    flush.error = None
+    assert await batcher.submit(3) == 6
+
+
+async def test_a_submitter_that_gave_up_hurts_nobody() -> None:
+    batcher = Batcher(Doubler())
+    impatient = asyncio.create_task(batcher.submit(1))
+    patient = asyncio.create_task(batcher.submit(2))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    assert await patient == 4

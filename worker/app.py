@@ -1,0 +1,79 @@
+"""The Celery app of the workers."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+
+from common.doorbell import CONTROL_QUEUE
+from common.settings import Settings
+
+
+class BatchingCelery(Celery):
+    """Celery whose canvas can publish in one pipeline.
+
+    `chord.apply_async` takes no producer, and publishes each of its messages in a round trip of its
+    own: 40% of a control worker's time. Inside `batched()` everything this thread publishes leaves together.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._local = threading.local()
+
+    @contextmanager
+    def batched(self) -> Iterator[None]:
+        """Publish what this thread publishes inside in one pipeline, at the end; nothing if it raises."""
+        with self.producer_pool.acquire(block=True) as producer, producer.batch():
+            self._local.producer = producer
+            try:
+                yield
+            finally:
+                del self._local.producer
+
+    def producer_or_acquire(self, producer: Any = None) -> Any:
+        return super().producer_or_acquire(producer or getattr(self._local, "producer", None))
+
+
+def create_app(settings: Settings) -> BatchingCelery:
+    """The app, not connected to anything yet.
+
+    Recovery is ours (worker/recovery.py), so redelivery by the broker is a second net with wide meshes:
+    a message that was popped and never acknowledged comes back after `visibility_timeout`.
+    """
+    url = settings.redis_url.get_secret_value()
+    app = BatchingCelery("ultrallm", broker=url, backend=url, set_as_current=False)
+    app.conf.update(
+        task_default_queue=CONTROL_QUEUE,
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,
+        # Chords count their parts in the result backend even so; nothing else is stored there.
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_publish_retry=False,
+        result_expires=3600,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=settings.ultra_task_events,
+        task_send_sent_event=settings.ultra_task_events,
+        worker_hijack_root_logger=False,
+        worker_log_color=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=3,
+        broker_pool_limit=16,
+        broker_pool_acquire_timeout=10,
+        broker_transport_options={
+            "visibility_timeout": 600,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+        },
+        redis_socket_timeout=5,
+        redis_socket_connect_timeout=3,
+        redis_socket_keepalive=True,
+        result_backend_transport_options={"retry_policy": {"timeout": 3.0}},
+    )
+    return app

@@ -1,0 +1,52 @@
+"""Publishing: rounds as chords, and rings for what the sweep found."""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from celery import Celery, chord, group
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from common.doorbell import ADVANCE, CONTROL_QUEUE, RUN_CALL, send_advance
+from worker.app import BatchingCelery
+from worker.engine import Round
+
+# What a broker that is away raises, through kombu and through the result backend.
+BROKER_AWAY = (OperationalError, RedisError, OSError)
+
+logger = logging.getLogger(__name__)
+
+
+def send_rounds(app: BatchingCelery, rounds: Sequence[Round]) -> None:
+    """Dispatch committed rounds, each as `chord(group(call.run…), job.advance)`, in one pipeline.
+
+    Blocks on the broker; never raises for it: the rows are the outbox, and the sweep rings for them.
+    """
+    if not rounds:
+        return
+    try:
+        with app.batched():
+            for round_ in rounds:
+                header = group(_run_call(app, call_id, queue) for call_id, queue in round_.calls)
+                chord(header, _advance(app, round_.job_id), app=app).apply_async()
+    except BROKER_AWAY as error:
+        logger.warning("broker away, the sweep will ring for %d rounds: %s", len(rounds), error)
+
+
+def ring(app: BatchingCelery, *, calls: Iterable[tuple[str, str]] = (), job_ids: Sequence[str] = ()) -> None:
+    """Ring for single calls, given as `(call_id, queue)`, and for jobs; never raises for the broker."""
+    try:
+        with app.batched():
+            for call_id, queue in calls:
+                _run_call(app, call_id, queue).apply_async()
+            send_advance(app, job_ids)
+    except BROKER_AWAY as error:
+        logger.warning("broker away, the sweep will ring again: %s", error)
+
+
+def _run_call(app: Celery, call_id: str, queue: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # celery is untyped
+    return app.signature(RUN_CALL, args=(call_id,), immutable=True, queue=queue)
+
+
+def _advance(app: Celery, job_id: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    return app.signature(ADVANCE, args=([job_id],), immutable=True, queue=CONTROL_QUEUE)

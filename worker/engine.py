@@ -1,0 +1,107 @@
+"""Advancing a job: replay its workflow, then open its next round or write its outcome."""
+
+import logging
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from uuid import UUID
+
+from sqlalchemy.engine import RowMapping
+
+from common.catalog.catalog import Catalog
+from common.contracts.analyses import Analysis
+from common.contracts.calls import Answer, Call, ErrorDetail
+from common.contracts.jobs import TERMINAL, Outcome
+from common.errors import AppError, WorkflowChanged
+from common.events import EventSink
+from common.ids import uuid7
+from worker.replay import NextRound, RecordedCall, replay
+from worker.store import Store
+from worker.workflows import registry
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round that is committed and waits for its chord: `(call_id, queue)` of each call."""
+
+    job_id: str
+    calls: tuple[tuple[str, str], ...]
+
+
+class Engine:
+    """Moves jobs forward. Any number may work on one job at once: compare-and-set lets one win."""
+
+    def __init__(self, store: Store, catalog: Catalog, events: EventSink) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._events = events
+
+    async def advance(self, job_id: UUID) -> Round | None:
+        """Take one step, and commit it; safe to call at any time, any number of times.
+
+        Returns the round to dispatch, or None: the job ended, waits for calls, or somebody else was first.
+        """
+        job = await self._store.load_job(job_id)
+        if job is None or job["status"] in TERMINAL or job["pending"] > 0:
+            return None
+        step = self._next_step(job)
+        if isinstance(step, NextRound):
+            try:
+                return await self._begin(job, step)
+            except AppError as error:  # a model that the catalog no longer has
+                step = _failed(error)
+        await self._finish(job, step)
+        return None
+
+    def _next_step(self, job: RowMapping) -> NextRound | Outcome:
+        recipe = registry.find(job["kind"])
+        if recipe is None:
+            return _failed(WorkflowChanged(f"This installation has no workflow {job['kind']!r}."))
+        try:
+            return replay(recipe(Analysis(**job["request"])), _recorded(job))
+        except WorkflowChanged as error:
+            return _failed(error)
+        except Exception:
+            logger.exception("workflow %s failed on job %s", job["kind"], job["id"])
+            return Outcome(
+                "failed", error=ErrorDetail(code="workflow_error", message="The workflow's own code failed.")
+            )
+
+    async def _begin(self, job: RowMapping, step: NextRound) -> Round | None:
+        asked = [
+            {
+                "id": str(uuid7()),
+                "job_id": str(job["id"]),
+                "round": job["round"],
+                "position": position,
+                "model": call.model,
+                "queue": self._queue_of(call),
+                "fingerprint": call.fingerprint(),
+                "request": call.model_dump(mode="json", by_alias=True),
+            }
+            for position, call in enumerate(step.calls)
+        ]
+        if not await self._store.begin_round(asked):
+            return None
+        progress = {"done": job["total"], "total": job["total"] + len(asked)}
+        self._events.append(job["id"], "job.status", {"status": "running", "progress": progress})
+        return Round(str(job["id"]), tuple((call["id"], call["queue"]) for call in asked))
+
+    async def _finish(self, job: RowMapping, outcome: Outcome) -> None:
+        ending = {"id": str(job["id"]), "round": job["round"], **asdict(outcome)}
+        ending["error"] = outcome.error.model_dump() if outcome.error else None
+        if await self._store.finish_job(ending):
+            self._events.append(job["id"], "job.finished", {"status": outcome.status})
+
+    def _queue_of(self, call: Call) -> str:
+        return self._catalog.resolve(call.model).queue
+
+
+def _recorded(job: RowMapping) -> list[list[RecordedCall]]:
+    rounds = groupby(job["calls"] or [], key=lambda call: call["round"])
+    return [[RecordedCall(call["fingerprint"], Answer(**call["answer"])) for call in calls] for _, calls in rounds]
+
+
+def _failed(error: AppError) -> Outcome:
+    return Outcome("failed", error=ErrorDetail(code=error.code, message=error.message))

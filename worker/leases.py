@@ -1,0 +1,82 @@
+"""The calls this process holds: their heartbeat, and how they are stopped from outside."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from common.events import CANCEL_CHANNEL
+from worker.store import Claim, Store
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claimed call and the task that works on it."""
+
+    claim: Claim
+    work: asyncio.Task[object]
+
+
+class Leases:
+    """Keeps claims alive while their work runs, and ends the work of claims that were lost."""
+
+    def __init__(self, store: Store, redis: "Redis", lease_seconds: float) -> None:
+        self._store = store
+        self._redis = redis
+        # Three beats a lease: two may fail before anybody takes the call away.
+        self._beat_seconds = lease_seconds / 3
+        self._held: dict[UUID, Held] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, claim: Claim, work: asyncio.Task[object]) -> None:
+        self._held[claim.call_id] = Held(claim, work)
+
+    def drop(self, claim: Claim) -> None:
+        self._held.pop(claim.call_id, None)
+
+    def stop_all(self) -> None:
+        """Cancel all work: the process is going down."""
+        for held in self._held.values():
+            held.work.cancel()
+
+    async def keep(self) -> None:
+        """Send heartbeats for ever. A claim that Postgres no longer knows as ours is stopped."""
+        while True:
+            await asyncio.sleep(self._beat_seconds)
+            held = dict(self._held)
+            if not held:
+                continue
+            try:
+                ours = await self._store.heartbeat([(id_, one.claim.attempt) for id_, one in held.items()])
+            except (SQLAlchemyError, OSError) as error:
+                logger.warning("heartbeat failed, will try again: %s", error)
+                continue
+            for call_id in held.keys() - ours:
+                if self._held.get(call_id) is held[call_id]:  # else it ended while we asked
+                    held[call_id].work.cancel()
+
+    async def listen(self) -> None:
+        """Stop the calls of jobs that are cancelled, as soon as Redis tells; the heartbeat finds the rest."""
+        while True:
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    await pubsub.subscribe(CANCEL_CHANNEL)
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            self._stop_job(UUID(message["data"].decode()))
+            except (RedisError, OSError, ValueError) as error:
+                logger.warning("not listening for cancellations: %s", error)
+                await asyncio.sleep(1)
+
+    def _stop_job(self, job_id: UUID) -> None:
+        for held in self._held.values():
+            if held.claim.job_id == job_id:
+                held.work.cancel()

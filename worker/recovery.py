@@ -1,0 +1,135 @@
+"""The sweep: whatever the broker or a worker lost is found in Postgres and started again.
+
+It runs in every control worker, and an advisory lock lets one at a time do it. No beat, so no single
+process whose death stops recovery.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from common.contracts.calls import Answer, ErrorDetail
+from common.database import calls, jobs
+from common.events import EventSink
+
+# Any number that nobody else uses: 'swee' in ASCII.
+_SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(1937204581)")
+# Rows a sweep; what is left is due still, a second later.
+BATCH = 1000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Found:
+    """What to ring for, once the sweep has committed: `(call_id, queue)` and job ids."""
+
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    job_ids: list[str] = field(default_factory=list)
+    rescued: list[RowMapping] = field(default_factory=list)
+    dead: list[RowMapping] = field(default_factory=list)
+
+
+class Sweep:
+    """Rescues calls of silent workers, buries those that keep killing them, and rings for all that is due."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        events: EventSink,
+        ring: Callable[[Found], None],
+        *,
+        grace: timedelta,
+        max_attempts: int,
+        interval_seconds: float,
+    ) -> None:
+        self._engine = engine
+        self._events = events
+        self._ring = ring
+        self._grace = grace
+        self._max_attempts = max_attempts
+        self._interval_seconds = interval_seconds
+
+    async def keep(self) -> None:
+        """Sweep for ever; Postgres being away only postpones it."""
+        while True:
+            try:
+                found = await self.once()
+            except (SQLAlchemyError, OSError) as error:
+                logger.warning("sweep failed, will try again: %s", error)
+            else:
+                # Publishing blocks on the broker, so it has a thread; it comes after the commit, or a
+                # worker could look before there is something to see.
+                await asyncio.to_thread(self._ring, found)
+            await asyncio.sleep(self._interval_seconds)
+
+    async def once(self) -> Found:
+        """One sweep, committed. Returns what to ring for; nothing if another worker is sweeping."""
+        async with self._engine.connect() as pooled:
+            connection = await pooled.execution_options(isolation_level="READ COMMITTED")
+            async with connection.begin():
+                if not (await connection.execute(_SWEEP_LOCK)).scalar():
+                    return Found()
+                found = await self._sweep(connection)
+        for call in found.rescued:
+            logger.warning("worker %s fell silent, call %s is run again", call["worker"], call["id"])
+            reset = {"call": str(call["id"]), "attempt": call["attempt"] + 1}
+            self._events.append(call["job_id"], "call.reset", reset)
+        for call in found.dead:
+            logger.error("call %s given up after %d attempts", call["id"], call["attempt"])
+            data = {"call": str(call["id"]), "model": call["model"], "answer": _given_up(call).model_dump()}
+            self._events.append(call["job_id"], "call.failed", data)
+        return found
+
+    async def _sweep(self, connection: AsyncConnection) -> Found:
+        found = Found()
+        expired = (await connection.execute(calls.expired(BATCH))).mappings().all()
+        await self._rescue(connection, expired, found)
+        await self._bury(connection, expired, found)
+        await connection.execute(calls.cancel_orphans())
+        due_calls = (await connection.execute(calls.ring_due(BATCH, self._grace))).all()
+        found.calls += [(str(call_id), queue) for call_id, queue in due_calls]
+        due_jobs = (await connection.execute(jobs.ring_due(BATCH, self._grace))).all()
+        found.job_ids += [str(job_id) for (job_id,) in due_jobs]
+        return found
+
+    async def _rescue(self, connection: AsyncConnection, expired: list[RowMapping], found: Found) -> None:
+        rows = [
+            {"id": str(call["id"]), "attempt": call["attempt"], "delay": 0}
+            for call in expired
+            if call["attempt"] < self._max_attempts
+        ]
+        if rows:
+            released: set[UUID] = set((await connection.execute(calls.release(rows))).scalars())
+            found.rescued = [call for call in expired if call["id"] in released]
+
+    async def _bury(self, connection: AsyncConnection, expired: list[RowMapping], found: Found) -> None:
+        hopeless = [call for call in expired if call["attempt"] >= self._max_attempts]
+        if not hopeless:
+            return
+        rows = [
+            {
+                "id": str(call["id"]),
+                "attempt": call["attempt"],
+                "status": "failed",
+                "answer": _given_up(call).model_dump(mode="json"),
+            }
+            for call in hopeless
+        ]
+        counted = {row.id: row.pending for row in await connection.execute(calls.finish(rows, self._grace))}
+        found.dead = [call for call in hopeless if call["id"] in counted]
+        found.job_ids += [str(call["job_id"]) for call in found.dead if counted[call["id"]] == 0]
+
+
+def _given_up(call: RowMapping) -> Answer:
+    message = f"{call['attempt']} workers in a row fell silent on this call; it will not be tried again."
+    error = ErrorDetail(code="dead_lettered", message=message)
+    return Answer(model=call["model"], status="failed", attempts=call["attempt"], error=error)

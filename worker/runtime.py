@@ -1,0 +1,146 @@
+"""What a worker process is made of, put together in one place."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from common.providers.registry import Providers
+from redis.asyncio import Redis
+
+from common.catalog.load import load_catalog
+from common.database.connect import connect
+from common.events import EventLog
+from common.settings import Settings
+from worker import workflows
+from worker.app import BatchingCelery
+from worker.calls import CallRunner
+from worker.dispatch import ring
+from worker.engine import Engine, Round
+from worker.kinds import Kind
+from worker.leases import Leases
+from worker.loop_thread import LoopThread
+from worker.presence import Presence
+from worker.recovery import Found, Sweep
+from worker.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """The loop thread and everything that lives on it.
+
+    `advance` and `run_call` are for Celery's threads: they block until the loop has done the work.
+    """
+
+    def __init__(self, settings: Settings, kind: Kind, name: str, app: BatchingCelery) -> None:
+        self._settings = settings
+        self._app = app
+        self._loop_thread = LoopThread()
+        self._background: list[asyncio.Task[None]] = []
+        workflows.register_all()
+        catalog = load_catalog(settings)
+        grace = timedelta(seconds=settings.ultra_publish_grace_seconds)
+        lease = timedelta(seconds=settings.ultra_lease_seconds)
+        self._database = connect(settings.database_url.get_secret_value())
+        self._redis: Redis = Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_timeout=10,
+            socket_connect_timeout=3,
+            socket_keepalive=True,
+        )
+        # Listening for cancellations is waiting: no time-out but the keepalive's.
+        self._listening: Redis = Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_connect_timeout=3,
+            socket_keepalive=True,
+            health_check_interval=15,
+        )
+        self._events = EventLog(self._redis)
+        self._providers = Providers(settings, catalog)
+        store = Store(self._database, worker=name, lease=lease, grace=grace)
+        self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
+        self._engine = Engine(store, catalog, self._events)
+        self._runner = CallRunner(
+            store,
+            self._leases,
+            catalog,
+            self._providers,
+            self._events,
+            max_attempts=settings.ultra_max_attempts,
+        )
+        self._presence = Presence(self._redis, name, kind, lambda: len(self._leases))
+        self._sweep = (
+            Sweep(
+                self._database,
+                self._events,
+                self._ring,
+                grace=grace,
+                max_attempts=settings.ultra_max_attempts,
+                interval_seconds=settings.ultra_sweep_seconds,
+            )
+            if kind.does_sweep
+            else None
+        )
+
+    def start(self) -> None:
+        """Start the loop and what runs beside the tasks: heartbeats, cancellations, presence, the sweep."""
+        self._loop_thread.start()
+        self._loop_thread.run(self._start_background())
+
+    def advance(self, job_ids: list[str]) -> list[Round]:
+        """Advance each job by a step; returns the rounds to dispatch. One job's failure is no other's."""
+        return self._loop_thread.run(self._advance_all([UUID(job_id) for job_id in job_ids]))
+
+    def run_call(self, call_id: str) -> str | None:
+        """Run a call; returns its job's id if that should be advanced from here."""
+        job_id = self._loop_thread.run(self._runner.run(UUID(call_id)))
+        return str(job_id) if job_id else None
+
+    def drain(self) -> None:
+        """Begin to stop: calls that do not end within the drain time go back to the queue."""
+        self._runner.is_draining = True
+        loop = self._loop_thread.loop
+        loop.call_soon_threadsafe(loop.call_later, self._settings.ultra_drain_seconds, self._leases.stop_all)
+
+    def close(self) -> None:
+        """Stop everything; called when no task runs any more."""
+        self._loop_thread.run(self._close())
+        self._loop_thread.stop()
+
+    async def _start_background(self) -> None:
+        keep: list[Coroutine[Any, Any, None]] = [
+            self._leases.keep(),
+            self._leases.listen(),
+            self._presence.keep(),
+        ]
+        if self._sweep is not None:
+            keep.append(self._sweep.keep())
+        self._background = [asyncio.create_task(one) for one in keep]
+
+    async def _advance_all(self, job_ids: list[UUID]) -> list[Round]:
+        steps = await asyncio.gather(*(self._engine.advance(job_id) for job_id in job_ids), return_exceptions=True)
+        rounds = []
+        for job_id, step in zip(job_ids, steps, strict=True):
+            if isinstance(step, BaseException):
+                logger.warning("job %s not advanced, the sweep will ring again: %s", job_id, step)
+            elif step is not None:
+                rounds.append(step)
+        return rounds
+
+    def _ring(self, found: Found) -> None:
+        if found.calls or found.job_ids:
+            ring(self._app, calls=found.calls, job_ids=found.job_ids)
+
+    async def _close(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._presence.remove()
+        await self._events.drain()
+        await self._providers.close()
+        await self._listening.aclose()
+        await self._redis.aclose()
+        await self._database.dispose()

@@ -1,0 +1,50 @@
+"""Starting a worker process."""
+
+import logging
+import os
+import socket
+from typing import Any
+
+from celery import signals
+
+from common.logs import configure_logging
+from common.settings import Settings
+from worker.app import create_app
+from worker.kinds import Kind
+from worker.runtime import Runtime
+from worker.tasks import register
+
+
+def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, name: str | None = None) -> int:
+    """Run a worker until it is told to stop; returns its exit code.
+
+    SIGTERM and SIGINT stop it softly: it takes no more work, lets calls finish within the drain time,
+    and puts the others back into the queue.
+    """
+    configure_logging(settings)
+    hostname = f"{kind.name}.{os.getpid()}@{name or socket.gethostname()}"
+    app = create_app(settings)
+    runtime = Runtime(settings, kind, hostname, app)
+    register(app, runtime)
+    runtime.start()
+
+    # weak: the signals would lose a closure that nothing else holds
+    @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
+    def begin_drain(**_: Any) -> None:
+        runtime.drain()
+
+    arguments = [
+        "worker",
+        "--pool=threads",
+        f"--concurrency={threads or kind.threads}",
+        f"--queues={','.join(kind.queues)}",
+        f"--hostname={hostname}",
+        f"--loglevel={logging.getLevelName(logging.getLogger().level)}",
+        "--without-gossip",
+        "--without-mingle",
+        "--quiet",
+    ]
+    try:
+        return int(app.worker_main(arguments) or 0)
+    finally:
+        runtime.close()

@@ -1,0 +1,129 @@
+"""The engine's hot statements, gathered into batches: one round trip for what comes in together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import TextClause
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from common.batching import Batcher
+from common.contracts.calls import Answer, Call, CallStatus
+from common.database import calls as call_statements
+from common.database import jobs as job_statements
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A call that is ours until its lease runs out. `attempt` is the fencing token of every write."""
+
+    call_id: UUID
+    job_id: UUID
+    attempt: int
+    model: str
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a claimed call came to."""
+
+    call_id: UUID
+    attempt: int
+    status: CallStatus
+    answer: Answer
+
+
+class Store:
+    """Reads and writes of jobs and calls. Belongs to one event loop."""
+
+    def __init__(self, engine: AsyncEngine, *, worker: str, lease: timedelta, grace: timedelta) -> None:
+        self._engine = engine
+        self._worker = worker
+        self._lease = lease
+        self._grace = grace
+        self._claims: Batcher[UUID, Claim | None] = Batcher(self._claim_all)
+        self._endings: Batcher[Ending, int | None] = Batcher(self._finish_all)
+        self._rounds: Batcher[list[dict[str, Any]], bool] = Batcher(self._begin_all, max_items=50)
+        self._outcomes: Batcher[dict[str, Any], bool] = Batcher(self._end_all, max_items=50)
+        self._loads: Batcher[UUID, RowMapping | None] = Batcher(self._load_all, max_items=50)
+
+    async def claim(self, call_id: UUID) -> Claim | None:
+        """Take the call, or None: somebody has it, it is done, or its job has ended."""
+        return await self._claims.submit(call_id)
+
+    async def finish_call(self, ending: Ending) -> int | None:
+        """Record a result; returns the calls its round still waits for, or None if the token was stale."""
+        return await self._endings.submit(ending)
+
+    async def load_job(self, job_id: UUID) -> RowMapping | None:
+        """The job's row with its `calls`."""
+        return await self._loads.submit(job_id)
+
+    async def begin_round(self, asked: list[dict[str, Any]]) -> bool:
+        """Insert a job's next round; False if another advance was first."""
+        return await self._rounds.submit(asked)
+
+    async def finish_job(self, ending: dict[str, Any]) -> bool:
+        """Write a job's outcome; False if it had ended already."""
+        return await self._outcomes.submit(ending)
+
+    async def release(self, rows: list[dict[str, Any]]) -> set[UUID]:
+        """Hand claimed calls back to the queue; returns those that were still ours."""
+        return {row["id"] for row in await self.fetch(call_statements.release(rows))}
+
+    async def heartbeat(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
+        """Extend the leases of `(call_id, attempt)`; returns the calls still held."""
+        return {row["id"] for row in await self.fetch(call_statements.heartbeat(held, self._lease))}
+
+    async def fetch(self, statement: TextClause) -> Sequence[RowMapping]:
+        """Run one statement in a commit of its own and return its rows."""
+        async with self._engine.connect() as connection:
+            return (await connection.execute(statement)).mappings().all()
+
+    async def _claim_all(self, ids: Sequence[UUID]) -> list[Claim | None]:
+        rows = await self.fetch(call_statements.claim(ids, self._worker, self._lease))
+        claims = {
+            row["id"]: Claim(row["id"], row["job_id"], row["attempt"], row["model"], Call(**row["request"]))
+            for row in rows
+        }
+        # pop: of two deliveries of one call in one batch, one gets the claim
+        return [claims.pop(call_id, None) for call_id in ids]
+
+    async def _finish_all(self, endings: Sequence[Ending]) -> list[int | None]:
+        rows = [
+            {
+                "id": str(ending.call_id),
+                "attempt": ending.attempt,
+                "status": ending.status,
+                "answer": ending.answer.model_dump(mode="json"),
+            }
+            for ending in endings
+        ]
+        counted = await self.fetch(call_statements.finish(rows, self._grace))
+        pending = {row["id"]: row["pending"] for row in counted}
+        return [pending.get(ending.call_id) for ending in endings]
+
+    async def _begin_all(self, rounds: Sequence[list[dict[str, Any]]]) -> list[bool]:
+        # Two advances of one job in one batch would insert its round twice: the first one asks.
+        by_job = {asked[0]["job_id"]: asked for asked in reversed(rounds)}
+        rows = await self.fetch(
+            job_statements.begin_rounds([call for asked in by_job.values() for call in asked], self._grace)
+        )
+        won = {str(row["job_id"]) for row in rows}
+        return [asked[0]["job_id"] in won and by_job[asked[0]["job_id"]] is asked for asked in rounds]
+
+    async def _end_all(self, endings: Sequence[dict[str, Any]]) -> list[bool]:
+        by_job = {ending["id"]: ending for ending in reversed(endings)}
+        rows = await self.fetch(job_statements.finish(list(by_job.values())))
+        won = {str(row["id"]) for row in rows}
+        return [ending["id"] in won and by_job[ending["id"]] is ending for ending in endings]
+
+    async def _load_all(self, ids: Sequence[UUID]) -> list[RowMapping | None]:
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(job_statements.with_calls(list(set(ids))))).mappings().all()
+        by_id = {row["id"]: row for row in rows}
+        return [by_id.get(job_id) for job_id in ids]

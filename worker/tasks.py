@@ -1,0 +1,22 @@
+"""The Celery tasks: doorbells, nothing else."""
+
+from common.doorbell import ADVANCE, RUN_CALL
+from worker.app import BatchingCelery
+from worker.dispatch import ring, send_rounds
+from worker.runtime import Runtime
+
+
+def register(app: BatchingCelery, runtime: Runtime) -> None:
+    """Give the app its two tasks, bound to this process's runtime."""
+
+    @app.task(name=RUN_CALL)  # type: ignore[untyped-decorator]  # celery is untyped
+    def run_call(call_id: str) -> None:
+        """Run one call; safe to deliver twice. Never raises: the chord body must fire."""
+        job_id = runtime.run_call(call_id)
+        if job_id is not None:
+            ring(app, job_ids=[job_id])
+
+    @app.task(name=ADVANCE)  # type: ignore[untyped-decorator]
+    def advance(job_ids: list[str]) -> None:
+        """Advance jobs by a step each; safe to deliver twice, and at any time."""
+        send_rounds(app, runtime.advance(job_ids))
