@@ -1,0 +1,109 @@
+"""What tests/compose/run.sh looks at over HTTP, from the host. Standard library only: the host is bare.
+
+checks.py analyses API COUNT          submit COUNT analyses at once, every one must complete
+checks.py flower FLOWER USER:PASSWORD WORKERS
+                                      it names the chord's tasks and the workers, and can only be looked at
+"""
+
+import base64
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+# Mock answers take well under a second; the rest is for a loaded machine.
+DEADLINE_SECONDS = 60.0
+
+# The specification's own example.
+EXAMPLE = {
+    "prompt": "Explain quantum computing",
+    "analysis_type": "comparative",
+    "models": ["openai-gpt4o", "anthropic-claude"],
+    "output_format": "json",
+}
+
+
+def request(url: str, body: object = None, *, login: str = "") -> tuple[int, Any]:
+    """Status and parsed JSON (None where the body is none); an error status is an answer too."""
+    headers = {"Content-Type": "application/json"}
+    if login:
+        headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(url, data, headers)  # noqa: S310  # our own http:// addresses
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
+            status, text = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, text = error.code, error.read()
+    try:
+        return status, json.loads(text)
+    except ValueError:
+        return status, None
+
+
+def eventually(look: Callable[[], Any], what: str) -> Any:
+    """What `look` returns once it is true; the test ends where it does not become so in time."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not (seen := look()):
+        if time.monotonic() > deadline:
+            sys.exit(f"not within {DEADLINE_SECONDS:g} s: {what}")
+        time.sleep(0.2)
+    return seen
+
+
+def submit(api: str) -> str:
+    status, job = request(f"{api}/api/analyze", EXAMPLE)
+    if status != 202:
+        sys.exit(f"POST /api/analyze answered {status}: {job}")
+    return str(job["id"])
+
+
+def finished(api: str, job_id: str) -> Any:
+    _, job = request(f"{api}/api/analysis/{job_id}")
+    return job if job["status"] not in {"queued", "running"} else None
+
+
+def analyses(api: str, count: int) -> None:
+    job_ids = [submit(api) for _ in range(count)]
+    for job_id in job_ids:
+        job = eventually(partial(finished, api, job_id), f"the end of analysis {job_id}")
+        answered = {answer["model"] for answer in job["answers"] if answer["text"]}
+        if job["status"] != "completed" or not answered >= {"openai-gpt4o"} or len(answered) < 2:
+            sys.exit(f"analysis {job_id}: {json.dumps(job, indent=1)}")
+    print(f"{count} of {count} analyses completed")
+
+
+def flower(address: str, login: str, workers: int) -> None:
+    def tasks() -> set[str]:
+        return {task["name"] for task in request(f"{address}/api/tasks", login=login)[1].values()}
+
+    def online() -> Any:
+        _, known = request(f"{address}/api/workers?status=true", login=login)
+        return known if sum(known.values()) == workers else None
+
+    eventually(lambda: tasks() >= {"call.run", "job.advance"}, "call.run and job.advance among Flower's tasks")
+    print("tasks: " + ", ".join(sorted(filter(None, tasks()))))
+    print("workers: " + ", ".join(sorted(eventually(online, f"{workers} workers online in Flower"))))
+
+    expected = {
+        "the API without a password": (request(f"{address}/api/tasks")[0], 401),
+        "the API with a wrong password": (request(f"{address}/api/tasks", login="ultra:wrong")[0], 401),
+        "starting a task": (request(f"{address}/api/task/send-task/call.run", {}, login=login)[0], 403),
+    }
+    for what, (status, wanted) in expected.items():
+        if status != wanted:
+            sys.exit(f"Flower: {what} answered {status}, not {wanted}")
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["analyses", api, count]:
+            analyses(api, int(count))
+        case ["flower", address, login, workers]:
+            flower(address, login, int(workers))
+        case _:
+            sys.exit(__doc__)
