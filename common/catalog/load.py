@@ -1,0 +1,117 @@
+"""Read `config/models.yaml` and MODEL_MAPPING into a catalog, or say what is wrong and where."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from common.catalog.catalog import AD_HOC_PROVIDERS, Catalog, ad_hoc_entry
+from common.catalog.entry import PROVIDERS, ModelEntry
+from common.catalog.source import Place, Source, read_yaml
+from common.errors import ConfigError, ModelNotFound
+from common.settings import Settings
+
+# Beside the packages, in a checkout as in the image.
+SHIPPED_PATH = Path(__file__).resolve().parents[2] / "config" / "models.yaml"
+
+
+class Defaults(BaseModel):
+    """What is asked when a request names no model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: list[str] = Field(min_length=1)
+    lead: str | None = None
+
+
+class ModelsFile(BaseModel):
+    """The file's top level. Entries are validated one by one, where their id is known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    defaults: Defaults
+    models: dict[str, dict[str, Any]] = Field(min_length=1)
+
+
+def load_catalog(settings: Settings) -> Catalog:
+    """The catalog that these settings describe.
+
+    Raises:
+        ConfigError: one line that names the file, the line and the field, or MODEL_MAPPING's alias.
+    """
+    source = read_yaml(settings.ultra_models_path or SHIPPED_PATH)
+    file = _validated(source)
+    entries = {model_id: _entry(source, model_id, fields) for model_id, fields in file.models.items()}
+    aliases = _file_aliases(source, entries) | _mapped_aliases(settings.model_mapping, entries)
+    return Catalog(entries, aliases, *_default_ids(source, file.defaults, Catalog(entries, aliases)))
+
+
+def _validated(source: Source) -> ModelsFile:
+    try:
+        return ModelsFile.model_validate(source.data)
+    except ValidationError as error:
+        raise _first_fault(source, (), error) from None
+
+
+def _entry(source: Source, model_id: str, fields: Mapping[str, Any]) -> ModelEntry:
+    place: Place = ("models", model_id)
+    provider, _, name = model_id.partition("-")
+    if provider not in PROVIDERS or not name:
+        raise source.fault(place, f"an id is PROVIDER-MODEL, PROVIDER one of {', '.join(PROVIDERS)}")
+    for derived in ("id", "provider"):
+        if derived in fields:
+            raise source.fault((*place, derived), "not a field: the id above says it")
+    try:
+        return ModelEntry.model_validate({"id": model_id, **fields})
+    except ValidationError as error:
+        raise _first_fault(source, place, error) from None
+
+
+def _file_aliases(source: Source, entries: Mapping[str, ModelEntry]) -> dict[str, str]:
+    aliases: dict[str, str] = {}
+    for entry in entries.values():
+        for index, alias in enumerate(entry.aliases):
+            place: Place = ("models", entry.id, "aliases", index)
+            if alias in entries:
+                raise source.fault(place, f"{alias!r} is a model's id")
+            if alias in aliases:
+                raise source.fault(place, f"{alias!r} is an alias of {aliases[alias]} already")
+            aliases[alias] = entry.id
+    return aliases
+
+
+def _mapped_aliases(mapping: Mapping[str, str], entries: Mapping[str, ModelEntry]) -> dict[str, str]:
+    """MODEL_MAPPING may move an alias of the file; it may not hide a model behind its own id."""
+    for alias, model_id in mapping.items():
+        if alias in entries:
+            raise ConfigError(f"Wrong setting: MODEL_MAPPING: {alias!r} is a model's id")
+        if model_id not in entries and ad_hoc_entry(model_id) is None:
+            raise ConfigError(
+                f"Wrong setting: MODEL_MAPPING: {alias!r} names {model_id!r}, which is neither in the catalog"
+                f" nor begins with {' or '.join(f'{provider}-' for provider in AD_HOC_PROVIDERS)}"
+            )
+    return dict(mapping)
+
+
+def _default_ids(source: Source, defaults: Defaults, catalog: Catalog) -> tuple[tuple[str, ...], str | None]:
+    """The ids of the default models and of the default lead, which may be given as aliases."""
+
+    def id_of(name: str, *place: str | int) -> str:
+        try:
+            return catalog.resolve(name).id
+        except ModelNotFound as error:
+            raise source.fault(("defaults", *place), error.message) from None
+
+    models = tuple(id_of(name, "models", index) for index, name in enumerate(defaults.models))
+    return models, id_of(defaults.lead, "lead") if defaults.lead else None
+
+
+def _first_fault(source: Source, place: Place, error: ValidationError) -> ConfigError:
+    """Pydantic's first complaint. One at a time: the next run names the next."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    return source.fault((*place, *fault["loc"]), _plainly(fault["type"], fault["msg"]))
+
+
+def _plainly(kind: str, message: str) -> str:
+    return "no such field" if kind == "extra_forbidden" else message[:1].lower() + message[1:]

@@ -1,0 +1,71 @@
+"""A YAML file and where in it everything stands, so that a complaint can name the line."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.errors import ConfigError
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Plain data, and the line (from 1) of every key and item in it."""
+
+    path: Path
+    data: Any
+    lines: Mapping[Place, int]
+
+    def fault(self, place: Place, problem: str) -> ConfigError:
+        """An error that names the file, the line and the field: `FILE:LINE: FIELD: PROBLEM`."""
+        field = ".".join(str(part) for part in place)
+        return ConfigError(f"{self.path}:{self.line_of(place)}: {field + ': ' if field else ''}{problem}")
+
+    def line_of(self, place: Place) -> int:
+        """The line of a place, or of the nearest one around it: a missing field has no line of its own."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+def read_yaml(path: Path) -> Source:
+    """Read a file of one YAML document.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML, or says a key twice.
+    """
+    try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        node = loader.get_single_node()
+        lines = dict(_walk(node, (), path)) if node else {}
+        return Source(path, loader.construct_document(node) if node else None, lines)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: {error.problem}") from error
+    finally:
+        loader.dispose()
+
+
+def _walk(node: yaml.Node, place: Place, path: Path) -> Iterator[tuple[Place, int]]:
+    """Every place below a node and its line. The file is the operator's own: it may nest as it likes."""
+    if isinstance(node, yaml.MappingNode):
+        first_lines: dict[str, int] = {}
+        for key, value in node.value:
+            line, name = key.start_mark.line + 1, str(key.value)
+            if name in first_lines:
+                said = ".".join(str(part) for part in (*place, name))
+                raise ConfigError(f"{path}:{line}: {said}: said before, in line {first_lines[name]}")
+            first_lines[name] = line
+            yield (*place, name), line
+            yield from _walk(value, (*place, name), path)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield (*place, index), item.start_mark.line + 1
+            yield from _walk(item, (*place, index), path)
