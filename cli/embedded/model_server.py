@@ -1,0 +1,40 @@
+"""`python -m cli.embedded.model_server PORT WEIGHTS`: llama.cpp's server until SIGTERM.
+
+It keeps nothing, so the signal's default action, ending at once, is the right one.
+"""
+
+import signal
+import sys
+
+from cli.embedded.ports import LOOPBACK
+
+# As many calls as one comparison of the small model makes; each slot has a context of its own.
+SLOTS = 4
+CONTEXT_TOKENS_A_SLOT = 2048
+# llama.cpp's levels: 1 is errors.
+VERBOSITY = 1
+
+
+def main() -> None:
+    from xllamacpp import CommonParams, Server
+
+    params = CommonParams()
+    params.hostnames = [LOOPBACK]
+    params.port = int(sys.argv[1])
+    params.model.path = sys.argv[2]
+    params.model_alias = {"smollm2"}
+    params.n_parallel = SLOTS
+    params.n_ctx = SLOTS * CONTEXT_TOKENS_A_SLOT
+    # The default may grow to 8 GB of cached prompts.
+    params.cache_ram_mib = 0
+    params.fit_params = False
+    params.ui = False
+    params.verbosity = VERBOSITY
+    server = Server(params)
+    print(f"serving on {server.listening_address}", flush=True)
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

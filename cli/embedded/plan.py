@@ -1,0 +1,93 @@
+"""Which parts a stack has: everything that no setting points elsewhere."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cli.embedded.datadir import DataDir
+from cli.embedded.errors import CannotStart
+from cli.embedded.model import model_part, model_url
+from cli.embedded.part import Part
+from cli.embedded.ports import free_port
+from cli.embedded.postgres import postgres_parts, postgres_url, prepare_postgres, release_postgres
+from cli.embedded.program import program_parts
+from cli.embedded.valkey import valkey_part, valkey_url
+
+SERVERS = ("postgres", "valkey", "model")
+EVERYTHING = (*SERVERS, "ultra")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for. `only` names what to start: servers, and `ultra` for migrations, workers and API."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    only: frozenset[str] = frozenset(EVERYTHING)
+
+
+@dataclass(slots=True)
+class Plan:
+    """The parts to start, and the settings by which programs reach them."""
+
+    parts: list[Part] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def make_plan(wish: Wish, data: DataDir, environment: Mapping[str, str], cleanup: ExitStack) -> Plan:
+    """Choose ports and passwords, write what the parts read at their start, and list the parts.
+
+    A server whose setting is in the environment is not started: that one is used. What must be removed
+    when the stack has stopped is left in `cleanup`.
+
+    Raises:
+        CannotStart: something that is needed is missing on this machine.
+    """
+    plan = Plan()
+    if "postgres" in wish.only and not _given("DATABASE_URL", environment, plan):
+        files = prepare_postgres(data)
+        cleanup.callback(release_postgres, files)
+        password = data.secret("postgres")
+        plan.parts += postgres_parts(files, password, max_connections=connections_for(wish.workers))
+        plan.settings["DATABASE_URL"] = postgres_url(files, password)
+    if "valkey" in wish.only and not _given("REDIS_URL", environment, plan):
+        port, password = free_port(), data.secret("valkey")
+        plan.parts.append(valkey_part(data, port, password))
+        plan.settings["REDIS_URL"] = valkey_url(port, password)
+    if "model" in wish.only and not _given("MODEL_RUNNER_URL", environment, plan):
+        port = free_port()
+        plan.parts.append(model_part(port))
+        plan.settings["MODEL_RUNNER_URL"] = model_url(port)
+    if "ultra" in wish.only:
+        plan.settings |= {"ULTRA_HOST": wish.host, "ULTRA_PORT": str(wish.port)}
+        servers = frozenset(part.name for part in plan.parts)
+        plan.parts += program_parts(wish.host, wish.port, wish.workers, servers, plan.settings)
+    return plan
+
+
+def connections_for(workers: int) -> int:
+    """Postgres' `max_connections`: pools of three kinds of worker and an API, and some for people."""
+    return 70 + 30 * workers
+
+
+def _given(name: str, environment: Mapping[str, str], plan: Plan) -> bool:
+    """Whether a setting points to a server of the user's; it is handed on as it is."""
+    value = environment.get(name, "")
+    if value:
+        plan.settings[name] = value
+    return bool(value)
+
+
+def parse_only(text: str) -> frozenset[str]:
+    """`postgres,valkey` as a set.
+
+    Raises:
+        CannotStart: a name that is none.
+    """
+    names = frozenset(text.split(","))
+    if unknown := names - set(EVERYTHING):
+        raise CannotStart(f"No part {', '.join(sorted(unknown))}: choose from {', '.join(EVERYTHING)}.")
+    return names

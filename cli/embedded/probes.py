@@ -1,0 +1,72 @@
+"""Whether a part serves: small questions asked every few milliseconds, with nothing imported for them."""
+
+import asyncio
+import struct
+from pathlib import Path
+
+from cli.embedded.part import Probe
+
+PROBE_SECONDS = 2.0
+POSTGRES_PROTOCOL = 3 << 16
+
+
+def http_ok(host: str, port: int, path: str) -> Probe:
+    """Ready when `GET path` answers 200."""
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+
+    async def ask() -> bool:
+        async with asyncio.timeout(PROBE_SECONDS):
+            answer = await _converse(*await asyncio.open_connection(host, port), request)
+        return answer.split(b" ", 2)[1:2] == [b"200"]
+
+    return _false_while_away(ask)
+
+
+def valkey_pong(host: str, port: int, password: str) -> Probe:
+    """Ready when the server knows the password and has loaded its data."""
+    request = f"AUTH {password}\r\nPING\r\nQUIT\r\n".encode()
+
+    async def ask() -> bool:
+        async with asyncio.timeout(PROBE_SECONDS):
+            answer = await _converse(*await asyncio.open_connection(host, port), request)
+        return b"+PONG" in answer
+
+    return _false_while_away(ask)
+
+
+def postgres_asks_for_password(socket: Path, user: str, database: str) -> Probe:
+    """Ready when a startup packet is answered by `R`, authentication; while it recovers, the answer is an error.
+
+    (PostgreSQL documentation, "Message Formats": StartupMessage.)
+    """
+    names = b"\0".join(word.encode() for word in ("user", user, "database", database)) + b"\0\0"
+    packet = struct.pack("!ii", 8 + len(names), POSTGRES_PROTOCOL) + names
+
+    async def ask() -> bool:
+        async with asyncio.timeout(PROBE_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(str(socket))
+            try:
+                writer.write(packet)
+                return await reader.read(1) == b"R"
+            finally:
+                writer.close()
+
+    return _false_while_away(ask)
+
+
+async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
+    try:
+        writer.write(request)
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+def _false_while_away(ask: Probe) -> Probe:
+    async def probe() -> bool:
+        try:
+            return await ask()
+        except (OSError, TimeoutError):
+            return False
+
+    return probe
