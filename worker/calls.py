@@ -7,13 +7,13 @@ import time
 from contextlib import aclosing
 from uuid import UUID
 
-from common.providers.registry import Providers
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.catalog.catalog import Catalog
 from common.contracts.calls import Answer, ErrorDetail, Usage
 from common.errors import AppError
 from common.events import EventSink
+from common.providers.registry import Providers
 from worker.leases import Leases
 from worker.store import Claim, Ending, Store
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from common.providers.registry import Providers
 from redis.asyncio import Redis
 
 from common.catalog.load import load_catalog
 from common.database.connect import connect
 from common.events import EventLog
+from common.providers.registry import Providers
 from common.settings import Settings
 from worker import workflows
 from worker.app import BatchingCelery

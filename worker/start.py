@@ -34,6 +34,7 @@ def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, na
         runtime.drain()
 
     arguments = [
+        "--quiet",
         "worker",
         "--pool=threads",
         f"--concurrency={threads or kind.threads}",
@@ -42,7 +43,6 @@ def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, na
         f"--loglevel={logging.getLevelName(logging.getLogger().level)}",
         "--without-gossip",
         "--without-mingle",
-        "--quiet",
     ]
     try:
         return int(app.worker_main(arguments) or 0)
