@@ -30,7 +30,7 @@ class Account:
 
         Changing users clears the parent-death signal, so it is set here, after the change.
         """
-        capabilities = ()
+        capabilities: tuple[str, ...] = ()
         if self.capability is not None:
             capabilities = (f"--inh-caps=-all,+{self.capability}", f"--ambient-caps=-all,+{self.capability}")
         return (

@@ -8,9 +8,10 @@ import sys
 
 from cli.embedded.ports import LOOPBACK
 
-# As many calls as one comparison of the small model makes; each slot has a context of its own.
+# Two comparisons of the catalog's two entries at once; more calls wait in the server. Each slot has a
+# context of its own, as long as the catalog says.
 SLOTS = 4
-CONTEXT_TOKENS_A_SLOT = 2048
+CONTEXT_TOKENS_A_SLOT = 4096
 # llama.cpp's levels: 1 is errors.
 VERBOSITY = 1
 
@@ -22,7 +23,7 @@ def main() -> None:
     params.hostnames = [LOOPBACK]
     params.port = int(sys.argv[1])
     params.model.path = sys.argv[2]
-    params.model_alias = {"smollm2"}
+    params.model_alias = {"ai/smollm2"}
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * CONTEXT_TOKENS_A_SLOT
     # The default may grow to 8 GB of cached prompts.

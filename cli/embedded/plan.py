@@ -14,6 +14,7 @@ from cli.embedded.postgres import postgres_parts, postgres_url, prepare_postgres
 from cli.embedded.program import program_parts
 from cli.embedded.valkey import valkey_part, valkey_url
 
+REPLACEABLE = ("DATABASE_URL", "REDIS_URL", "MODEL_RUNNER_URL")
 SERVERS = ("postgres", "valkey", "model")
 EVERYTHING = (*SERVERS, "ultra")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from cli.embedded.part import Part
 from cli.embedded.probes import http_ok
 
-ULTRA = (sys.executable, "-P", "-m", "cli.main")
+ULTRA = (sys.executable, "-P", "-m", "cli")
 WORKER_KINDS = ("control", "cloud", "local")
 # A worker drains for ULTRA_DRAIN_SECONDS (5) and puts back what is left.
 WORKER_STOP_SECONDS = 12.0

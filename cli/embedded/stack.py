@@ -12,10 +12,10 @@ from typing import Self
 
 from cli.embedded.datadir import DataDir
 from cli.embedded.errors import StackError
+from cli.embedded.plan import REPLACEABLE
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
-REPLACEABLE = ("DATABASE_URL", "REDIS_URL", "MODEL_RUNNER_URL")
 
 
 class Stack:

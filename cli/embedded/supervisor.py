@@ -79,9 +79,9 @@ class Supervisor:
             PartFailed: a part did not start or could not be kept up; everything has been stopped.
         """
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGCHLD, self._poll_children)
-        for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self.stop)
+        handlers = {signal.SIGCHLD: self._poll_children} | dict.fromkeys(STOP_SIGNALS, self.stop)
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
         works = [self._tend(part) for part in self._parts]
         works += [self._announce(on_ready), self._bound_logs()]
         tasks = [asyncio.create_task(self._stop_on_failure(work)) for work in works]
@@ -92,6 +92,8 @@ class Supervisor:
         for names in stop_order(self._parts):
             children = [self._children[name] for name in names if name in self._children]
             await asyncio.gather(*(child.stop(self._hurry) for child in children if child.exit_code is None))
+        for number in handlers:
+            loop.remove_signal_handler(number)
         if self._failure is not None:
             raise self._failure
 
