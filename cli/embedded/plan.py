@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from cli.embedded.datadir import DataDir
 from cli.embedded.errors import CannotStart
 from cli.embedded.model import model_part, model_url
 from cli.embedded.part import Part
-from cli.embedded.ports import free_port
+from cli.embedded.ports import LOOPBACK, free_port
 from cli.embedded.postgres import postgres_parts, postgres_url, prepare_postgres, release_postgres
-from cli.embedded.program import program_parts
+from cli.embedded.probes import worker_signed_on
+from cli.embedded.program import WorkerProbe, api_part, migration_part, worker_parts
 from cli.embedded.valkey import valkey_part, valkey_url
 
 REPLACEABLE = ("DATABASE_URL", "REDIS_URL", "MODEL_RUNNER_URL")
@@ -48,6 +50,7 @@ def make_plan(wish: Wish, data: DataDir, environment: Mapping[str, str], cleanup
         CannotStart: something that is needed is missing on this machine.
     """
     plan = Plan()
+    probe: WorkerProbe | None = None
     if "postgres" in wish.only and not _given("DATABASE_URL", environment, plan):
         files = prepare_postgres(data)
         cleanup.callback(release_postgres, files)
@@ -58,6 +61,7 @@ def make_plan(wish: Wish, data: DataDir, environment: Mapping[str, str], cleanup
         port, password = free_port(), data.secret("valkey")
         plan.parts.append(valkey_part(data, port, password))
         plan.settings["REDIS_URL"] = valkey_url(port, password)
+        probe = partial(worker_signed_on, LOOPBACK, port, password)
     if "model" in wish.only and not _given("MODEL_RUNNER_URL", environment, plan):
         port = free_port()
         plan.parts.append(model_part(port))
@@ -65,7 +69,10 @@ def make_plan(wish: Wish, data: DataDir, environment: Mapping[str, str], cleanup
     if "ultra" in wish.only:
         plan.settings |= {"ULTRA_HOST": wish.host, "ULTRA_PORT": str(wish.port)}
         servers = frozenset(part.name for part in plan.parts)
-        plan.parts += program_parts(wish.host, wish.port, wish.workers, servers, plan.settings)
+        after = frozenset({"migrate"}) | servers & {"valkey"}
+        plan.parts.append(migration_part(servers, plan.settings))
+        plan.parts += worker_parts(wish.workers, after, plan.settings, probe)
+        plan.parts.append(api_part(wish.host, wish.port, after, plan.settings))
     return plan
 
 

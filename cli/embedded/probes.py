@@ -1,10 +1,13 @@
 """Whether a part serves: small questions asked every few milliseconds, with nothing imported for them."""
 
 import asyncio
+import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from cli.embedded.part import Probe
+from common.presence import WORKERS_KEY
 
 PROBE_SECONDS = 2.0
 POSTGRES_PROTOCOL = 3 << 16
@@ -24,14 +27,13 @@ def http_ok(host: str, port: int, path: str) -> Probe:
 
 def valkey_pong(host: str, port: int, password: str) -> Probe:
     """Ready when the server knows the password and has loaded its data."""
-    request = f"AUTH {password}\r\nPING\r\nQUIT\r\n".encode()
+    return _valkey(host, port, password, "PING", lambda answer: b"+PONG" in answer)
 
-    async def ask() -> bool:
-        async with asyncio.timeout(PROBE_SECONDS):
-            answer = await _converse(*await asyncio.open_connection(host, port), request)
-        return b"+PONG" in answer
 
-    return _false_while_away(ask)
+def worker_signed_on(host: str, port: int, password: str, kind: str, node: str) -> Probe:
+    """Ready when a worker of this kind and node has told Valkey that it is there (`worker/presence.py`)."""
+    name = re.compile(rf"{kind}\.\d+@{node}\r\n".encode())
+    return _valkey(host, port, password, f"SMEMBERS {WORKERS_KEY}", lambda answer: bool(name.search(answer)))
 
 
 def postgres_asks_for_password(socket: Path, user: str, database: str) -> Probe:
@@ -50,6 +52,17 @@ def postgres_asks_for_password(socket: Path, user: str, database: str) -> Probe:
                 return await reader.read(1) == b"R"
             finally:
                 writer.close()
+
+    return _false_while_away(ask)
+
+
+def _valkey(host: str, port: int, password: str, command: str, says_yes: Callable[[bytes], bool]) -> Probe:
+    request = f"AUTH {password}\r\n{command}\r\nQUIT\r\n".encode()
+
+    async def ask() -> bool:
+        async with asyncio.timeout(PROBE_SECONDS):
+            answer = await _converse(*await asyncio.open_connection(host, port), request)
+        return says_yes(answer)
 
     return _false_while_away(ask)
 

@@ -1,9 +1,10 @@
 """Our own processes as parts: migrations, workers, API."""
 
+import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from cli.embedded.part import Part
+from cli.embedded.part import Part, Probe
 from cli.embedded.probes import http_ok
 
 ULTRA = (sys.executable, "-P", "-m", "cli")
@@ -11,32 +12,47 @@ WORKER_KINDS = ("control", "cloud", "local")
 # A worker drains for ULTRA_DRAIN_SECONDS (5) and puts back what is left.
 WORKER_STOP_SECONDS = 12.0
 
+WorkerProbe = Callable[[str, str], Probe]
+"""From a kind and a node's name to whether that worker works."""
 
-def program_parts(
-    host: str, port: int, workers: int, servers: frozenset[str], settings: Mapping[str, str]
-) -> list[Part]:
-    """Migrations as a step, then `workers` of each kind and the API at the same time."""
-    migrate = Part(
+
+def migration_part(servers: frozenset[str], settings: Mapping[str, str]) -> Part:
+    """The step that brings the database up to date."""
+    return Part(
         name="migrate",
         command=(*ULTRA, "migrate"),
         after=servers & {"postgres"},
         environment=settings,
     )
-    after = frozenset({"migrate"}) | servers & {"valkey"}
-    crew = [
-        Part(
-            name=f"{kind}-{number}",
-            command=(*ULTRA, "worker", kind, "--name", f"up-{number}"),
-            probe=_runs,
-            after=after,
-            stage=3,
-            environment=settings,
-            stop_seconds=WORKER_STOP_SECONDS,
-        )
-        for kind in WORKER_KINDS
-        for number in range(1, workers + 1)
-    ]
-    api = Part(
+
+
+def worker_parts(
+    count: int, after: frozenset[str], settings: Mapping[str, str], probe: WorkerProbe | None
+) -> list[Part]:
+    """`count` workers of each kind. Without a probe one that runs is taken to work."""
+    # A name of this start's own: what an earlier one left in Valkey does not look like these workers.
+    start = secrets.token_hex(3)
+    parts = []
+    for number in range(1, count + 1):
+        node = f"up-{start}-{number}"
+        parts += [
+            Part(
+                name=f"worker-{kind}-{number}",
+                command=(*ULTRA, "worker", kind, "--name", node),
+                probe=probe(kind, node) if probe else _runs,
+                after=after,
+                stage=3,
+                environment=settings,
+                stop_seconds=WORKER_STOP_SECONDS,
+            )
+            for kind in WORKER_KINDS
+        ]
+    return parts
+
+
+def api_part(host: str, port: int, after: frozenset[str], settings: Mapping[str, str]) -> Part:
+    """The API; ready when it can accept work."""
+    return Part(
         name="api",
         command=(*ULTRA, "serve", "--host", host, "--port", str(port)),
         probe=http_ok(address_to_ask(host), port, "/health/ready"),
@@ -44,7 +60,6 @@ def program_parts(
         stage=4,
         environment=settings,
     )
-    return [migrate, *crew, api]
 
 
 def address_to_ask(host: str) -> str:
