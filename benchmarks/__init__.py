@@ -1,0 +1,1 @@
+"""Measurements against a bare peer: `make bench`, or `python -m benchmarks.run --help`."""
