@@ -1,157 +1,166 @@
-"""Answers without a model: deterministic, for demonstrations, tests and benchmarks (`USE_MOCK`, `mock-*`).
+"""The mock: a model without a server. Equal questions get equal answers; trouble comes when it is ordered.
 
-What is answered follows from what is asked. How it is answered is set in the catalog entry's
-`parameters.extra`:
-
-| name              | meaning                                                          |
-| ----------------- | ---------------------------------------------------------------- |
-| latency_seconds   | wait before the first token                                      |
-| tokens_per_second | stream word by word at this rate; all at once if left out        |
-| tokens            | length of the answer in words                                    |
-| error             | fail with this code of the provider errors, `rate_limited` say   |
-| error_rate        | fail this share of the requests only; 1 if left out              |
-| retry_after       | seconds that the failure asks to wait                            |
+For demonstrations, tests and benchmarks, so an answer without ordered delays costs microseconds.
 """
 
 import asyncio
 import hashlib
-import random
+from collections import Counter
 from collections.abc import AsyncGenerator
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from common.contracts.calls import Usage
 from common.errors import ProviderError, Timeout, UpstreamRejected
+from common.providers.mock_json import document
 from common.providers.protocol import Delta, ModelRequest
-from common.providers.schema_example import example_of
 
-WORDS = [
-    "a",
-    "model",
-    "answers",
-    "what",
-    "it",
-    "was",
-    "asked",
-    "and",
-    "this",
-    "one",
-    "makes",
-    "up",
-    "nothing",
-    "it",
-    "counts",
-    "words",
-    "and",
-    "keeps",
-    "its",
-    "promise",
-    "to",
-    "say",
-    "the",
-    "same",
-    "thing",
-    "whenever",
-    "the",
-    "same",
-    "question",
-    "comes",
-    "by",
-    "so",
-    "that",
-    "tests",
-    "may",
-    "rely",
-    "on",
-    "every",
-    "letter",
-    "of",
-    "it",
-]
+# 64, so that a byte of the digest picks one without favour.
+WORDS = (  # noqa: SIM905  # one word a line is 64 lines
+    "a the one each some every this that light water stone river signal pattern answer question method "
+    "reason result model measure number order change point line field wave part whole form rule "
+    "moves holds shows keeps gives takes turns meets joins splits grows falls follows leads "
+    "slowly often clearly together apart first then because while where under over between across "
+    "small large simple plain"
+).split()
+
+ERRORS = {error.code: error for error in ProviderError.__subclasses__()}
 
 
 class Behaviour(BaseModel):
-    """How a mock model behaves."""
+    """What a mock entry's `parameters.extra` may order."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    latency_seconds: float = Field(0, ge=0, le=3600)
-    tokens_per_second: float | None = Field(None, gt=0)
-    tokens: int = Field(24, ge=1, le=100_000)
-    error: str | None = None
-    error_rate: float = Field(1, ge=0, le=1)
-    retry_after: float | None = Field(None, ge=0)
+    latency_seconds: float = Field(0, ge=0, description="Before the first token.")
+    tokens: int = Field(32, ge=1, le=100_000, description="Words of an answer.")
+    tokens_per_second: float | None = Field(None, gt=0, description="One piece a word at this pace.")
+    error: str | None = Field(None, description="Code of a ProviderError to fail with.")
+    error_rate: float = Field(1, ge=0, le=1, description="Share of requests that fail, drawn from `seed`.")
+    seed: int = 0
+    fail_attempts: int | None = Field(None, ge=0, description="Only the first attempts at a question fail.")
+    fail_after_tokens: int = Field(0, ge=0, description="Words that are said before the failure.")
+    retry_after_seconds: float | None = Field(None, ge=0)
+
+    @field_validator("error")
+    @classmethod
+    def _known(cls, code: str | None) -> str | None:
+        if code is not None and code not in ERRORS:
+            raise ValueError(f"one of {', '.join(ERRORS)}")
+        return code
+
+
+WELL_BEHAVED = Behaviour.model_validate({})
 
 
 class MockProvider:
-    """A provider that needs no server."""
+    """Counts requests, to fail the share or the attempts that were ordered; keeps nothing else."""
 
     name = "mock"
 
     def __init__(self) -> None:
-        # Seeded, so that a flaky model fails at the same requests in every run.
-        self._dice = random.Random(0)  # noqa: S311
+        self._requests: Counter[str] = Counter()
+        self._failed_attempts: Counter[bytes] = Counter()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
-        """The answer, all at once or word by word. See `Provider.stream`."""
+        """See `Provider.stream`. The error is the ordered one, or Timeout past `timeout_seconds`."""
         behaviour = _behaviour(request)
-        try:
-            async with asyncio.timeout(request.timeout_seconds):
-                if behaviour.latency_seconds:
-                    await asyncio.sleep(behaviour.latency_seconds)
-                self._maybe_fail(behaviour)
-                words = _answer(request, behaviour)
-                if behaviour.tokens_per_second is None:
-                    yield Delta(text=" ".join(words))
-                else:
-                    for place, word in enumerate(words):
-                        await asyncio.sleep(1 / behaviour.tokens_per_second)
-                        yield Delta(text=word if place == 0 else f" {word}")
-        except TimeoutError:
-            raise Timeout(f"The mock did not answer within {request.timeout_seconds:g} s.") from None
-        yield Delta(finish_reason="stop", usage=_usage(request, len(words)))
+        digest = _digest(request)
+        fails = behaviour.error is not None and self._draw_failure(behaviour, request.model, digest)
+        pace = _Pace(request.timeout_seconds)
+        await pace.wait_until(behaviour.latency_seconds)
+
+        words, finish_reason = _answer(request, behaviour, digest)
+        said = words[: behaviour.fail_after_tokens] if fails else words
+        if behaviour.tokens_per_second is None:
+            text = " ".join(said)
+        else:
+            for index, word in enumerate(said):
+                await pace.wait_until(behaviour.latency_seconds + index / behaviour.tokens_per_second)
+                yield Delta(word if index == 0 else f" {word}")
+            text = ""
+        if fails:
+            if text:
+                yield Delta(text)
+            raise _ordered_error(behaviour)
+        yield Delta(text, finish_reason, _usage(request, len(words)))
 
     async def list_models(self) -> list[str]:
-        """None in particular: a mock answers to every name."""
+        """No names: it serves every one."""
         return []
 
     async def close(self) -> None:
-        """Nothing to release."""
+        """See `Provider.close`."""
 
-    def _maybe_fail(self, behaviour: Behaviour) -> None:
-        if behaviour.error is not None and self._dice.random() < behaviour.error_rate:
-            fault = _FAULTS.get(behaviour.error, ProviderError)
-            raise fault(f"The mock was told to fail: {behaviour.error}.", retry_after_seconds=behaviour.retry_after)
+    def _draw_failure(self, behaviour: Behaviour, model: str, digest: bytes) -> bool:
+        if behaviour.fail_attempts is not None:
+            self._failed_attempts[digest] += 1
+            if self._failed_attempts[digest] <= behaviour.fail_attempts:
+                return True
+            del self._failed_attempts[digest]
+            return False
+        self._requests[model] += 1
+        draw = hashlib.sha256(f"{behaviour.seed} {model} {self._requests[model]}".encode()).digest()
+        return int.from_bytes(draw[:4]) < behaviour.error_rate * 2**32
 
 
-_FAULTS = {fault.code: fault for fault in ProviderError.__subclasses__()}
+class _Pace:
+    """Waits on a schedule that starts now and ends at the deadline."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._started = self._clock()
+        self._timeout_seconds = timeout_seconds
+
+    async def wait_until(self, offset_seconds: float) -> None:
+        """Return at that offset from the start.
+
+        Raises:
+            Timeout: at the deadline, where that comes first.
+        """
+        due = self._started + min(offset_seconds, self._timeout_seconds)
+        if (remaining := due - self._clock()) > 0:
+            await asyncio.sleep(remaining)
+        if offset_seconds > self._timeout_seconds:
+            raise Timeout(f"mock did not finish within {self._timeout_seconds:g} s.")
 
 
 def _behaviour(request: ModelRequest) -> Behaviour:
     if not request.extra:
-        return _PLAIN
+        return WELL_BEHAVED
     try:
         return Behaviour.model_validate(request.extra)
     except ValidationError as error:
-        raise UpstreamRejected(f"Not a mock's behaviour: {error.errors()[0]['msg']}") from None
+        fault = error.errors(include_url=False, include_input=False)[0]
+        raise UpstreamRejected(f"mock: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
 
 
-_PLAIN = Behaviour()
+def _ordered_error(behaviour: Behaviour) -> ProviderError:
+    ordered = ERRORS[behaviour.error or ProviderError.code]
+    return ordered(f"The mock was told to fail: {ordered.code}.", retry_after_seconds=behaviour.retry_after_seconds)
 
 
-def _answer(request: ModelRequest, behaviour: Behaviour) -> list[str]:
-    asked = orjson.dumps([request.model, *(message.content for message in request.messages)])
-    start = int.from_bytes(hashlib.sha256(asked).digest()[:4])
+def _digest(request: ModelRequest) -> bytes:
+    asked = [request.model, str(request.temperature)]
+    for message in request.messages:
+        asked += (message.role, message.content)
+    return hashlib.sha256("\0".join(asked).encode("utf-8", "surrogatepass")).digest()
+
+
+def _answer(request: ModelRequest, behaviour: Behaviour, digest: bytes) -> tuple[list[str], str]:
+    """The words of the whole answer, cut at `max_tokens`, and the finish reason that goes with them."""
     if request.schema is not None:
-        return orjson.dumps(example_of(request.schema, start)).decode().split(" ")
-    length = min(behaviour.tokens, request.max_tokens or behaviour.tokens)
-    said = [WORDS[(start + place) % len(WORDS)] for place in range(length)]
-    return [f"{request.model}:", *said]
+        words = document(request.schema, digest).split(" ")
+    else:
+        draws = hashlib.shake_256(digest).digest(behaviour.tokens - 1)
+        words = [f"{request.model}:", *(WORDS[byte % len(WORDS)] for byte in draws)]
+    if request.max_tokens is not None and len(words) > request.max_tokens:
+        return words[: request.max_tokens], "length"
+    return words, "stop"
 
 
 def _usage(request: ModelRequest, completion_tokens: int) -> Usage:
-    prompt_tokens = sum(len(message.content.split()) for message in request.messages)
+    prompt_tokens = sum(message.content.count(" ") + 1 for message in request.messages)
     return Usage(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,

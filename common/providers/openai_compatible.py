@@ -1,112 +1,187 @@
-"""Any server that speaks OpenAI's chat completions: Docker Model Runner, llama.cpp, vLLM and their like."""
+"""Any server that speaks OpenAI's chat completions: Docker Model Runner, llama.cpp, vLLM, OpenAI itself.
+
+The SDK brings the connection, the authentication and the event stream. Chunks are read through the few
+fields below rather than through the SDK's models: those accept anything, and a chunk that is no chunk
+must not pass for an empty piece of an answer.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from common.contracts.calls import Usage
-from common.errors import BadUpstream, Timeout
+from common.errors import BadUpstream, ContentRefused, Timeout
 from common.providers.openai_errors import translated
 from common.providers.protocol import Delta, ModelRequest
-from common.providers.texts import storable
+from common.providers.storable import StorableStream, storable
 
-if TYPE_CHECKING:
-    from openai.types import CompletionUsage
+CONNECT_TIMEOUT_SECONDS = 5.0
+LIST_TIMEOUT_SECONDS = 10.0
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
-# A server that does not even accept a connection in this time is away, however long its model may think.
-CONNECT_SECONDS = 5.0
-LIST_SECONDS = 10.0
-# Answers of ours end in one of these; what a server says beyond them counts as a plain stop.
-FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter"})
+FINISH_REASONS = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "end_turn": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "content_filter",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    delta: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(BaseModel):
+    choices: list[_Choice] | None = None
+    usage: Usage | None = None
+
+
+class _Model(BaseModel):
+    id: str
+
+
+class _Models(BaseModel):
+    data: list[_Model] = Field(default_factory=list)
 
 
 class OpenAICompatible:
-    """The provider over the openai SDK. Retries are ours alone, so the SDK makes none."""
+    """One server. `reasoning_content` is thinking, not answer, and is left out of the text."""
 
-    def __init__(self, name: str, base_url: str, *, api_key: str | None) -> None:
-        import httpx2
-        from openai import AsyncOpenAI  # takes most of a second, so only when a model is asked
-
+    def __init__(self, name: str, base_url: str, api_key: SecretStr | None = None) -> None:
+        """`base_url` ends before `/chat/completions`, and may have any path before that."""
         self.name = name
-        self._client = AsyncOpenAI(
+        self._secret = api_key.get_secret_value() if api_key else None
+        self._client = openai.AsyncOpenAI(
             base_url=base_url,
-            api_key=api_key or "none",
-            max_retries=0,
-            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
+            api_key=self._secret or "none",  # the SDK insists on one
+            max_retries=0,  # retries are the engine's alone
+            http_client=openai.DefaultAsyncHttpxClient(
+                # No read timeout: the deadline of the whole request is ours, and a slow model is no fault.
+                timeout=openai.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),
+                # A proxy from the environment cannot reach our own loopback.
+                trust_env=urlsplit(base_url).hostname not in LOOPBACK_HOSTS,
+            ),
         )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """See `Provider.stream`."""
-        from openai import OpenAIError
-
+        deadline = asyncio.get_running_loop().time() + request.timeout_seconds
+        text = StorableStream()
         finish_reason: str | None = None
+        usage: Usage | None = None
         try:
-            async with asyncio.timeout(request.timeout_seconds):
-                async with await self._client.chat.completions.create(**_body(request)) as chunks:
-                    async for chunk in chunks:
-                        usage = _usage(chunk.usage)
-                        text = ""
-                        if chunk.choices:
-                            text = storable(chunk.choices[0].delta.content or "")
-                            finish_reason = chunk.choices[0].finish_reason or finish_reason
-                        if text or usage:
-                            yield Delta(text=text, usage=usage)
+            # The deadline is set around each wait and never across a `yield`: there it would strike
+            # whatever the consumer is doing.
+            async with asyncio.timeout_at(deadline):
+                response = await self._open(request)
+            async with response:
+                events = aiter(response)
+                while True:
+                    async with asyncio.timeout_at(deadline):
+                        chunk = await self._next_chunk(events)
+                    if chunk is None:
+                        break
+                    usage = chunk.usage or usage
+                    for choice in chunk.choices or ():
+                        finish_reason = self._finish_reason(choice) or finish_reason
+                        if choice.delta and (piece := text.feed(choice.delta.content or "")):
+                            yield Delta(piece)
         except TimeoutError:
-            raise Timeout(f"{request.model} did not answer within {request.timeout_seconds:g} s.") from None
-        except (OpenAIError, OSError, ValueError) as error:
-            raise translated(error, request.model) from error
-        except Exception as error:
-            # httpx2 raises errors of its own once the body is being read; anything else is ours
-            if type(error).__module__.startswith(("httpx2", "httpcore2")):
-                raise translated(error, request.model) from error
-            raise
+            raise Timeout(f"{self.name} did not finish within {request.timeout_seconds:g} s.") from None
         if finish_reason is None:
-            raise BadUpstream(f"{request.model} broke off in the middle of its answer.")
-        yield Delta(finish_reason=finish_reason if finish_reason in FINISH_REASONS else "stop")
+            raise BadUpstream(f"{self.name} broke off in the middle of its answer.")
+        yield Delta(text.end(), finish_reason, usage)
 
     async def list_models(self) -> list[str]:
         """See `Provider.list_models`."""
-        from openai import OpenAIError
-
         try:
-            async with asyncio.timeout(LIST_SECONDS):
-                return [model.id async for model in self._client.models.list()]
+            async with asyncio.timeout(LIST_TIMEOUT_SECONDS):
+                listed = await self._client.get("/models", cast_to=object)
+            return [storable(model.id) for model in _Models.model_validate(listed).data]
         except TimeoutError:
-            raise Timeout(f"{self.name} did not list its models within {LIST_SECONDS:g} s.") from None
-        except (OpenAIError, OSError, ValueError) as error:
-            raise translated(error, "the list of models") from error
+            raise Timeout(f"{self.name} did not list its models in {LIST_TIMEOUT_SECONDS:g} s.") from None
+        except (openai.APIError, httpx2.RequestError) as error:
+            raise translated(error, server=self.name, secret=self._secret) from error
+        except ValidationError as error:
+            raise BadUpstream(f"{self.name} listed its models in no form that we know.") from error
 
     async def close(self) -> None:
-        """Close the connections."""
+        """See `Provider.close`."""
         await self._client.close()
+
+    async def _open(self, request: ModelRequest) -> "openai.AsyncStream[object]":
+        """Send the request; returns at the response's headers, before the first token.
+
+        A cancellation until then closes the connection, by which the server knows.
+        """
+        try:
+            return await self._client.post(
+                "/chat/completions",
+                body=_body(request),
+                cast_to=object,
+                stream=True,
+                stream_cls=openai.AsyncStream[object],
+            )
+        except (openai.APIError, httpx2.RequestError) as error:
+            raise translated(error, server=self.name, secret=self._secret) from error
+
+    async def _next_chunk(self, events: AsyncIterator[object]) -> _Chunk | None:
+        """The next chunk, or None after the last."""
+        try:
+            return _Chunk.model_validate(await anext(events))
+        except StopAsyncIteration:
+            return None
+        except (openai.APIError, httpx2.RequestError) as error:
+            raise translated(error, server=self.name, secret=self._secret) from error
+        except ValueError as error:  # broken JSON, broken UTF-8, fields of other types
+            raise BadUpstream(f"{self.name} sent something that is no chunk of an answer.") from error
+
+    def _finish_reason(self, choice: _Choice) -> str | None:
+        """One of our four words, or None before the end.
+
+        Raises:
+            ContentRefused: the model declined, in the field that OpenAI has for that.
+            BadUpstream: the answer ended in a way that we cannot call whole.
+        """
+        if choice.delta and choice.delta.refusal:
+            raise ContentRefused(f"{self.name}'s model declined to answer.")
+        if choice.finish_reason is None:
+            return None
+        if choice.finish_reason not in FINISH_REASONS:
+            raise BadUpstream(f"{self.name} ended its answer with {storable(choice.finish_reason)[:40]!r}.")
+        return FINISH_REASONS[choice.finish_reason]
 
 
 def _body(request: ModelRequest) -> dict[str, Any]:
+    """The request's JSON. What the catalog's `extra` sets to null is left out, `stream_options` for one."""
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [message.model_dump() for message in request.messages],
+        "messages": [{"role": message.role, "content": storable(message.content)} for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
+        "temperature": request.temperature,
+        "max_tokens": request.max_tokens,
     }
-    if request.temperature is not None:
-        body["temperature"] = request.temperature
-    if request.max_tokens is not None:
-        body["max_tokens"] = request.max_tokens
     if request.schema is not None:
         body["response_format"] = {
             "type": "json_schema",
             "json_schema": {"name": "answer", "schema": request.schema, "strict": True},
         }
-    if request.extra:
-        body["extra_body"] = request.extra
-    return body
-
-
-def _usage(reported: "CompletionUsage | None") -> Usage | None:
-    if reported is None:
-        return None
-    return Usage(
-        prompt_tokens=reported.prompt_tokens,
-        completion_tokens=reported.completion_tokens,
-        total_tokens=reported.total_tokens,
-    )
+    return {key: value for key, value in (body | request.extra).items() if value is not None}

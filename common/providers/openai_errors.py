@@ -1,4 +1,12 @@
-"""What OpenAI-compatible servers do wrong, in our own words."""
+"""What an OpenAI-compatible server complains about, in our words."""
+
+import math
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+import httpx2
+import openai
 
 from common.errors import (
     BadUpstream,
@@ -6,66 +14,111 @@ from common.errors import (
     ContextTooLong,
     ProviderError,
     RateLimited,
-    Timeout,
     Unavailable,
     UpstreamModelMissing,
     UpstreamRejected,
 )
+from common.providers.storable import storable
 
-# Enough of a server's words to understand the fault, too little to carry a page of HTML or a prompt.
-MAX_DETAIL_CHARACTERS = 300
-TOO_LONG_HINTS = (
-    "context_length",
-    "context length",
-    "context size",
-    "exceeds the available context",
-    "too many tokens",
-)
-REFUSED_HINTS = ("content_filter", "content_policy", "content policy")
+# Enough for the sentence that helps; servers have sent whole HTML pages, and prompts back.
+MAX_DETAIL_CHARACTERS = 400
+
+# `code` or `type` of the error object: OpenAI's own, llama.cpp's, and what gateways add.
+BY_NAME: dict[str, type[ProviderError]] = {
+    "context_length_exceeded": ContextTooLong,
+    "exceed_context_size_error": ContextTooLong,
+    "content_filter": ContentRefused,
+    "content_policy_violation": ContentRefused,
+    "moderation_blocked": ContentRefused,
+    "model_not_found": UpstreamModelMissing,
+    # An account without credit is answered 429 too, and no patience helps.
+    "insufficient_quota": UpstreamRejected,
+    "rate_limit_exceeded": RateLimited,
+    "rate_limit_error": RateLimited,
+    "overloaded_error": Unavailable,
+    "unavailable_error": Unavailable,
+    "server_error": Unavailable,
+}
+
+BY_STATUS: dict[int, type[ProviderError]] = {
+    404: UpstreamModelMissing,
+    408: Unavailable,  # it waited for our bytes, not for its model
+    409: Unavailable,
+    413: ContextTooLong,
+    425: Unavailable,
+    429: RateLimited,
+}
+
+# Servers that give no code say it in words, and not all of them call it a 400.
+CONTEXT_STATUSES = frozenset({400, 422, 500})
+CONTEXT_WORDS = ("context length", "context size", "context window", "maximum context")
 
 
-def translated(error: Exception, model: str) -> ProviderError:
-    """Our error for one of the SDK's, of its transport's or of the JSON decoder's."""
-    import openai
+def classify(status: int | None, names: tuple[str | None, ...], detail: str) -> type[ProviderError]:
+    """The class of a server's error: its code and type say most, then its words, then the HTTP status."""
+    for name in names:
+        if name in BY_NAME:
+            return BY_NAME[name]
+    if status in CONTEXT_STATUSES and any(words in detail.lower() for words in CONTEXT_WORDS):
+        return ContextTooLong
+    if status is None or not httpx2.codes.is_error(status):
+        return BadUpstream
+    if httpx2.codes.is_server_error(status):
+        return Unavailable
+    return BY_STATUS.get(status, UpstreamRejected)
 
-    if isinstance(error, openai.APITimeoutError):
-        return Timeout(f"{model}: no connection in time.")
+
+def translated(
+    error: openai.APIError | httpx2.RequestError, *, server: str, secret: str | None = None
+) -> ProviderError:
+    """The error in our tree. Its message is bounded, storable, and has no `secret` in it."""
+
+    def presentable(detail: str) -> str:
+        shown = detail.replace(secret, "***") if secret else detail
+        return storable(shown)[:MAX_DETAIL_CHARACTERS]
+
     if isinstance(error, openai.APIStatusError):
-        return _from_status(error, model)
-    if isinstance(error, openai.APIConnectionError):
-        return Unavailable(f"{model}: its server cannot be reached.")
-    return BadUpstream(f"{model}: {_short(str(error)) or 'the answer broke off'}")
+        detail = presentable(_said(error))
+        kind = classify(error.status_code, (error.code, error.type), detail)
+        return kind(
+            f"{server} answered {error.status_code}: {detail}",
+            retry_after_seconds=retry_after_seconds(error.response.headers, time.time()),
+        )
+    if isinstance(error, httpx2.RequestError | openai.APIConnectionError):
+        cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+        return _broken_connection(server, cause, presentable(str(cause or error)))
+    # An error object inside a stream that began well; llama.cpp puts the status into `code`.
+    detail = presentable(_said(error))
+    status = int(error.code) if error.code and error.code.isdecimal() else None
+    return classify(status, (error.code, error.type), detail)(f"{server} broke off: {detail}")
 
 
-def _from_status(error: "openai.APIStatusError", model: str) -> ProviderError:  # type: ignore[name-defined]  # noqa: F821
-    detail = _short(str(error.message))
-    lowered = detail.lower()
-    message = f"{model}: {detail}"
-    status = error.status_code
-    if any(hint in lowered for hint in TOO_LONG_HINTS):
-        return ContextTooLong(message)
-    if any(hint in lowered for hint in REFUSED_HINTS):
-        return ContentRefused(message)
-    if status == 429:  # noqa: PLR2004
-        return RateLimited(message, retry_after_seconds=_retry_after(error.response.headers))
-    if status == 404:  # noqa: PLR2004
-        return UpstreamModelMissing(message)
-    if status in (408, 504):
-        return Timeout(message)
-    if status >= 500:  # noqa: PLR2004
-        return Unavailable(message, retry_after_seconds=_retry_after(error.response.headers))
-    return UpstreamRejected(message)
+def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait, from `retry-after-ms` or from Retry-After as seconds or a date (RFC 9110, 10.2.3).
 
-
-def _retry_after(headers: "object") -> float | None:
-    given = headers.get("retry-after-ms"), headers.get("retry-after")  # type: ignore[attr-defined]
-    for value, scale in zip(given, (0.001, 1), strict=True):
+    None where neither makes sense. `now` is a Unix time.
+    """
+    for header, parts_a_second in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
-            return max(0.0, float(value) * scale)
-        except (TypeError, ValueError):
-            continue  # absent, or a date: our own backoff will do
-    return None
+            seconds = float(headers.get(header, "")) / parts_a_second
+        except ValueError:
+            continue
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
 
 
-def _short(detail: str) -> str:
-    return detail if len(detail) <= MAX_DETAIL_CHARACTERS else detail[:MAX_DETAIL_CHARACTERS] + "…"
+def _broken_connection(server: str, cause: BaseException | None, detail: str) -> ProviderError:
+    if isinstance(cause, httpx2.ConnectError | httpx2.TimeoutException):  # the only timeout set is the connect one
+        return Unavailable(f"{server} cannot be reached: {detail or 'no connection in time'}")
+    return BadUpstream(f"{server} broke the connection: {detail or 'it gave no reason'}")
+
+
+def _said(error: openai.APIError) -> str:
+    """The server's own words: of an error object its message, else the body as text."""
+    if isinstance(error.body, Mapping) and isinstance(error.body.get("message"), str):
+        return str(error.body["message"])
+    return error.body if isinstance(error.body, str) and error.body else error.message

@@ -1,4 +1,7 @@
-"""Which adapter serves which model, and what it is asked."""
+"""Which adapter serves which model, and how a call becomes that adapter's request."""
+
+import asyncio
+import importlib
 
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
@@ -10,7 +13,7 @@ from common.settings import Settings
 
 
 class Providers:
-    """The adapters of a process, each made when it is first needed. Belongs to one event loop."""
+    """The adapters of one process, each made when it is first asked for. For one event loop."""
 
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings = settings
@@ -18,58 +21,69 @@ class Providers:
         self._made: dict[str, Provider] = {}
 
     def availability(self, entry: ModelEntry) -> tuple[bool, str | None]:
-        """Whether calls to this model can be made at all, and if not why; asks no network."""
+        """Whether these settings can serve the model, and if not, why. Asks no server."""
         if self._settings.use_mock or entry.provider == "mock":
             return True, None
-        if entry.provider == "docker_modelrunner":
-            if self._settings.enable_model_runner:
-                return True, None
-            return False, "ENABLE_MODEL_RUNNER is false."
-        return False, f"This release has no adapter for {entry.provider}; USE_MOCK=true answers in its place."
+        if entry.provider != "docker_modelrunner":
+            return False, f"This installation has no adapter for {entry.provider}."
+        if not self._settings.enable_model_runner:
+            return False, "The Model Runner is switched off (ENABLE_MODEL_RUNNER)."
+        return True, None
 
     async def get(self, entry: ModelEntry) -> Provider:
         """The adapter that serves this model.
 
         Raises:
-            Unavailable: there is none, for the reason that `availability` gives.
+            NotServed: for the reason that `availability` gives.
         """
         is_available, reason = self.availability(entry)
         if not is_available:
             raise NotServed(reason)
         name = "mock" if self._settings.use_mock else entry.provider
         if name not in self._made:
-            self._made[name] = MockProvider() if name == "mock" else await self._model_runner()
+            if name != "mock":
+                # Half a second of imports, kept off the loop: heartbeats and streams go on.
+                await asyncio.to_thread(importlib.import_module, "common.providers.openai_compatible")
+            self._made.setdefault(name, self._make(name))
         return self._made[name]
 
     def request_for(self, entry: ModelEntry, call: Call) -> ModelRequest:
-        """The call in the terms of the model's server: the entry's parameters under the call's own."""
-        is_mock_entry = entry.provider == "mock"
-        wanted, usual = call.parameters, entry.parameters
+        """The call in the provider's terms: what it leaves open is filled in from the entry, then the settings.
+
+        A schema goes to servers that can be held to it, and to no other.
+        """
+        asked, preset = call.parameters, entry.parameters
+        # Under USE_MOCK a real model's entry is a mock that can do everything, and its server's own
+        # parameters mean nothing. A mock goes by its id, as entries may share a name.
+        is_stood_in_for = self._settings.use_mock and entry.provider != "mock"
+        is_mock = is_stood_in_for or entry.provider == "mock"
         return ModelRequest(
-            model=entry.name if is_mock_entry or not self._settings.use_mock else entry.id,
-            messages=_with_system(entry, call.messages),
-            temperature=usual.temperature if wanted.temperature is None else wanted.temperature,
-            max_tokens=wanted.max_tokens or usual.max_tokens,
-            timeout_seconds=wanted.timeout_seconds or self._usual_timeout_seconds(entry),
-            schema=call.schema_ if entry.can("json_schema") or self._settings.use_mock else None,
-            # What another server understands would be nonsense to the mock.
-            extra=usual.extra if is_mock_entry or not self._settings.use_mock else {},
+            model=entry.id if is_mock else entry.name,
+            messages=_with_system(entry.system, call.messages),
+            temperature=preset.temperature if asked.temperature is None else asked.temperature,
+            max_tokens=asked.max_tokens or preset.max_tokens,
+            timeout_seconds=asked.timeout_seconds or self._default_timeout_seconds(entry),
+            schema=call.schema_ if is_stood_in_for or entry.can("json_schema") else None,
+            extra={} if is_stood_in_for else preset.extra,
         )
 
     async def close(self) -> None:
         """Release every adapter's connections."""
-        for provider in self._made.values():
+        made, self._made = self._made, {}
+        for provider in made.values():
             await provider.close()
 
-    def _usual_timeout_seconds(self, entry: ModelEntry) -> float:
+    def _default_timeout_seconds(self, entry: ModelEntry) -> float:
         if entry.local:
             return self._settings.local_model_timeout / 1000
         return self._settings.ultra_call_timeout_seconds
 
-    async def _model_runner(self) -> Provider:
+    def _make(self, name: str) -> Provider:
+        if name == "mock":
+            return MockProvider()
         from common.providers.openai_compatible import OpenAICompatible
 
-        return OpenAICompatible("docker_modelrunner", self._settings.model_runner_url, api_key=None)
+        return OpenAICompatible(name, self._settings.model_runner_url)
 
 
 class NotServed(Unavailable):
@@ -78,10 +92,10 @@ class NotServed(Unavailable):
     is_retryable = False
 
 
-def _with_system(entry: ModelEntry, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    if entry.system is None:
+def _with_system(system: str | None, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The entry's system prompt first; in one message with the call's own, as templates take only one."""
+    if system is None:
         return messages
-    first, *rest = messages
-    if first.role == "system":  # two system messages confuse small models: the entry's comes first, in one
-        return (Message(role="system", content=f"{entry.system}\n\n{first.content}"), *rest)
-    return (Message(role="system", content=entry.system), *messages)
+    if messages and messages[0].role == "system":
+        system, messages = f"{system}\n\n{messages[0].content}", messages[1:]
+    return (Message(role="system", content=system), *messages)
