@@ -85,6 +85,12 @@ class Stack:
         self.url = self.settings.pop("URL")
         return self
 
+    @property
+    def pid(self) -> int:
+        """The supervisor's process."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
     def stop(self) -> int:
         """Stop everything; returns the exit code. Harmless if it runs no more."""
         if self._process is None:

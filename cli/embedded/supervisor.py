@@ -125,14 +125,14 @@ class Supervisor:
         while True:
             began = time.monotonic()
             child = self._start(part)
-            death = f"was not ready within {part.start_seconds:g} s"
             if await _serves_in_time(child, probe):
                 self._note_ready(part, began)
-                await child.exited()
-            elif child.exit_code is None:
-                await child.stop(self._hurry)
-            if child.exit_code is not None:
+                death = how_it_ended(await child.exited())
+            elif child.exit_code is not None:
                 death = how_it_ended(child.exit_code)
+            else:
+                await child.stop(self._hurry)
+                death = f"was not ready within {part.start_seconds:g} s"
             if not self._ready[part.name].is_set():
                 raise self._failed(part, "did not start", death)
             deaths = 1 if time.monotonic() - began > FORGIVEN_SECONDS else deaths + 1
