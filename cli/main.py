@@ -1,12 +1,46 @@
 """The `ultra` command."""
 
+from typing import Annotated
+
 import typer
 
+from cli.analyze import analyze
+from cli.exits import ErrorsInOneLine
+from cli.jobs import jobs, show
 from cli.migrate import migrate
+from cli.models import models
 from cli.up import up
 from cli.worker import worker
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Ask many models at once and compare their answers.")
-app.command()(migrate)
-app.command()(worker)
+# Plain help: Rich's would take twice the time to appear, and breaks the lines of prose.
+app = typer.Typer(cls=ErrorsInOneLine, rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app.command()(analyze)
+app.command()(show)
+app.command()(jobs)
+app.command()(models)
 app.command()(up)
+app.command()(worker)
+app.command()(migrate)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ultra {version('ultrallm')}")
+        raise typer.Exit
+
+
+@app.callback()
+def ultra(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Ask many models at once, compare and judge their answers, as durable jobs.
+
+    \b
+    ultra up                             start everything on this machine
+    ultra analyze "Why is the sky blue?" ask, in another terminal
+    ultra doctor                         when something is wrong
+    """  # noqa: D301  # \b keeps the examples' lines apart

@@ -1,0 +1,184 @@
+"""A thin client of the HTTP interface. Documents stay as the server sent them; the rest are values."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+from httpx_sse import ServerSentEvent, aconnect_sse
+
+from cli.exits import ServerRefused, ServerUnreachable
+from common.contracts.analyses import AnalysisPage, AnalysisRequest, JobAccepted
+from common.contracts.jobs import TERMINAL
+
+Document = dict[str, Any]
+
+CONNECT_SECONDS = 5.0
+REQUEST_SECONDS = 30.0
+# The server writes a comment every 15 s to a stream where nothing happens: three missed are a dead line.
+STREAM_SILENCE_SECONDS = 45.0
+# Pauses before a submission is sent again: a restarting server is back within them.
+SUBMIT_PAUSES_SECONDS = (0.5, 2.0, 5.0)
+MAX_RETRY_AFTER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where requests go, and the key they carry."""
+
+    url: str
+    key: str | None = None
+
+
+class StreamRefused(Exception):
+    """The server, or something before it, does not stream events: poll instead."""
+
+
+class Client:
+    """Requests to one server; close it by leaving its context.
+
+    Every method raises `ServerUnreachable` when nobody answers and `ServerRefused`, with the server's
+    own explanation, when the answer is no.
+    """
+
+    def __init__(self, server: Server, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._url = server.url
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=server.url,
+                headers={"Authorization": f"Bearer {server.key}"} if server.key else {},
+                transport=transport,
+                timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
+            )
+        except httpx.InvalidURL as error:
+            raise ServerUnreachable(server.url, str(error)) from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def submit(self, request: AnalysisRequest, idempotency_key: str) -> JobAccepted:
+        """Submit an analysis, again if the answer got lost or the server asks to wait: one job comes of it."""
+        body = request.model_dump_json(exclude_unset=True)
+        headers = {"Idempotency-Key": idempotency_key, "Content-Type": "application/json"}
+        for pause in SUBMIT_PAUSES_SECONDS:
+            try:
+                return await self._submit_once(body, headers)
+            except (ServerUnreachable, ServerRefused) as error:
+                if not error.is_retryable:
+                    raise
+                await asyncio.sleep(error.retry_after_seconds or pause)
+        return await self._submit_once(body, headers)
+
+    async def document(self, job_id: str) -> Document:
+        """The whole analysis."""
+        return await self._json("GET", _path(job_id))
+
+    async def document_if_changed(self, job_id: str, etag: str | None) -> tuple[Document | None, str | None]:
+        """The analysis and its ETag; None and the same ETag if nothing changed since."""
+        response = await self._send("GET", _path(job_id), headers={"If-None-Match": etag} if etag else {})
+        if response.status_code == httpx.codes.NOT_MODIFIED:
+            return None, etag
+        return self._parsed(response), response.headers.get("etag")
+
+    async def cancel(self, job_id: str) -> None:
+        """Ask for the job to be cancelled. One that has ended stays as it is."""
+        await self._send("POST", f"{_path(job_id)}/cancel")
+
+    async def page(self, *, limit: int, status: str | None = None, cursor: str | None = None) -> AnalysisPage:
+        """Analyses, newest first."""
+        wanted = {"limit": limit, "status": status, "cursor": cursor}
+        params = {name: value for name, value in wanted.items() if value is not None}
+        return AnalysisPage.model_validate(await self._json("GET", "/api/analyses", params=params))
+
+    async def models(self) -> Document:
+        """What may be asked: `{data: [{id, aliases, provider, …}]}`."""
+        return await self._json("GET", "/api/models")
+
+    async def health(self) -> Document:
+        """The health document, whether it says yes or no."""
+        try:
+            return self._parsed(await self._http.get("/health"))
+        except httpx.TransportError as error:
+            raise self.unreachable(error) from error
+
+    @asynccontextmanager
+    async def events(self, job_id: str, last_event_id: str) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
+        """One connection to the job's events, after `last_event_id`; it may end before the job does.
+
+        Raises:
+            StreamRefused: there is no stream to be had.
+            httpx.TransportError: the connection failed or broke.
+        """
+        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+        timeout = httpx.Timeout(STREAM_SILENCE_SECONDS, connect=CONNECT_SECONDS)
+        path = f"{_path(job_id)}/events"
+        async with aconnect_sse(self._http, "GET", path, headers=headers, timeout=timeout) as source:
+            is_stream = "text/event-stream" in source.response.headers.get("content-type", "")
+            if not source.response.is_success or not is_stream:
+                raise StreamRefused
+            yield source.aiter_sse()
+
+    async def _submit_once(self, body: str, headers: dict[str, str]) -> JobAccepted:
+        accepted = await self._json("POST", "/api/analyze", content=body, headers=headers)
+        return JobAccepted.model_validate(accepted)
+
+    async def _json(self, method: str, path: str, **options: Any) -> Document:
+        return self._parsed(await self._send(method, path, **options))
+
+    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = await self._http.request(method, path, **options)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self.unreachable(error) from error
+        if response.is_success or response.status_code == httpx.codes.NOT_MODIFIED:
+            return response
+        raise ServerRefused(
+            response.status_code, _explanation(response), retry_after_seconds=_retry_after_seconds(response)
+        )
+
+    def _parsed(self, response: httpx.Response) -> Document:
+        try:
+            document: Document = response.json()
+        except ValueError as error:
+            raise ServerUnreachable(self._url, "something else listens there") from error
+        return document
+
+    def unreachable(self, error: Exception) -> ServerUnreachable:
+        """What a failed connection means to people."""
+        was_sent = isinstance(error, httpx.TransportError) and not isinstance(
+            error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
+        )
+        return ServerUnreachable(self._url, str(error) or type(error).__name__, is_retryable=was_sent)
+
+
+def is_finished(document: Document) -> bool:
+    """Whether nothing about this job will change any more."""
+    return document["status"] in TERMINAL
+
+
+def _path(job_id: str) -> str:
+    return f"/api/analysis/{quote(job_id, safe='')}"
+
+
+def _explanation(response: httpx.Response) -> str:
+    """The `detail` of problem+json, or the status line of a server that is not ours."""
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"The server answered {response.status_code} {response.reason_phrase}."
+
+
+def _retry_after_seconds(response: httpx.Response) -> float | None:
+    try:
+        return min(float(response.headers["retry-after"]), MAX_RETRY_AFTER_SECONDS)
+    except (KeyError, ValueError):
+        return None

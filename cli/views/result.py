@@ -1,0 +1,53 @@
+"""A result document as sections: paragraphs, bullets and tables by the shape of each field.
+
+Nothing here knows an analysis type, so those that come later are shown too.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from cli.printable import printable
+
+
+def sections(result: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """A heading and a body for each field that has something to say."""
+    for name, value in result.items():
+        if name == "parsed" or value in (None, "", [], {}):
+            continue
+        heading = Text(name.replace("_", " ").capitalize(), style="bold")
+        yield Group(heading, Padding(_body(value), (0, 0, 1, 2)))
+
+
+def _body(value: Any) -> RenderableType:
+    if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
+        return _table(value)
+    if isinstance(value, list):
+        return _bullets(value)
+    return _text(value)
+
+
+def _bullets(items: list[Any]) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    for item in items:
+        grid.add_row("•", _text(item))
+    return grid
+
+
+def _table(rows: list[Mapping[str, Any]]) -> Table:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in names:
+        is_number = all(isinstance(row.get(name), int | float) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*(_text(row.get(name, "")) for name in names))
+    return table
+
+
+def _text(value: Any) -> Text:
+    return Text(printable(value if isinstance(value, str) else str(value)))
