@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import openai
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from common.contracts.calls import Usage
 from common.errors import BadUpstream, ContentRefused, Timeout
@@ -21,6 +21,7 @@ from common.providers.protocol import Delta, ModelRequest
 from common.providers.storable import StorableStream, storable
 
 CONNECT_TIMEOUT_SECONDS = 5.0
+MAX_CONNECTIONS = 1000
 LIST_TIMEOUT_SECONDS = 10.0
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -58,7 +59,7 @@ class _Model(BaseModel):
 
 
 class _Models(BaseModel):
-    data: list[_Model] = Field(default_factory=list)
+    data: list[_Model]
 
 
 class OpenAICompatible:
@@ -72,12 +73,7 @@ class OpenAICompatible:
             base_url=base_url,
             api_key=self._secret or "none",  # the SDK insists on one
             max_retries=0,  # retries are the engine's alone
-            http_client=openai.DefaultAsyncHttpxClient(
-                # No read timeout: the deadline of the whole request is ours, and a slow model is no fault.
-                timeout=openai.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),
-                # A proxy from the environment cannot reach our own loopback.
-                trust_env=urlsplit(base_url).hostname not in LOOPBACK_HOSTS,
-            ),
+            http_client=_http_client(base_url),
         )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
@@ -167,6 +163,21 @@ class OpenAICompatible:
         if choice.finish_reason not in FINISH_REASONS:
             raise BadUpstream(f"{self.name} ended its answer with {storable(choice.finish_reason)[:40]!r}.")
         return FINISH_REASONS[choice.finish_reason]
+
+
+def _http_client(base_url: str) -> httpx2.AsyncClient:
+    url = urlsplit(base_url)
+    return openai.DefaultAsyncHttpxClient(
+        # No read timeout: the deadline of the whole request is ours, and a slow model is no fault.
+        timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),
+        # llama.cpp closes a connection after a stream without a word, and a request that takes it from the
+        # pool in that moment is lost. Without TLS a new connection costs nothing worth that.
+        limits=httpx2.Limits(
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=100 if url.scheme == "https" else 0
+        ),
+        # A proxy from the environment cannot reach our own loopback.
+        trust_env=url.hostname not in LOOPBACK_HOSTS,
+    )
 
 
 def _body(request: ModelRequest) -> dict[str, Any]:
