@@ -29,8 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             die_with(options.with_parent, signal.SIGTERM)
         wish = Wish(options.data_dir, options.host, options.port, options.workers, parse_only(options.only))
         run(wish)
-    except StackError as error:
-        print(f"error: {error.message}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        return 0  # before the supervisor listened to signals: nothing was started
+    except (StackError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
 

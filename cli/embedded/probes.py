@@ -15,7 +15,8 @@ POSTGRES_PROTOCOL = 3 << 16
 
 def http_ok(host: str, port: int, path: str) -> Probe:
     """Ready when `GET path` answers 200."""
-    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    name = f"[{host}]" if ":" in host else host
+    request = f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode()
 
     async def ask() -> bool:
         async with asyncio.timeout(PROBE_SECONDS):

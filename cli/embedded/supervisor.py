@@ -147,9 +147,9 @@ class Supervisor:
         self._report.starting(part.name)
         try:
             child = self._children[part.name] = spawn(part, self._logs)
+            self._on_change({name: one.pid for name, one in self._children.items() if one.exit_code is None})
         except OSError as error:
-            raise PartFailed(f"{part.name}: cannot run {part.command[0]}: {error.strerror}") from error
-        self._on_change({name: one.pid for name, one in self._children.items() if one.exit_code is None})
+            raise PartFailed(f"{part.name} cannot be started: {error}") from error
         return child
 
     def _note_ready(self, part: Part, began: float) -> None:
