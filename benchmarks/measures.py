@@ -62,7 +62,10 @@ async def _post_and_poll(system: System, body: bytes) -> float:
         accepted = await connection.request(encode("POST", system.submit_path, body))
         poll = encode("GET", system.show_path(orjson.loads(accepted.body)["id"]))
         async with asyncio.timeout(30):
-            while not system.is_finished(orjson.loads((await connection.request(poll)).body)):
+            while True:
+                response = await connection.request(poll)
+                if system.is_finished(orjson.loads(response.body)):
+                    break
                 await asyncio.sleep(0.01)
         return time.perf_counter() - start
 

