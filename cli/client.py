@@ -1,7 +1,7 @@
 """A thin client of the HTTP interface. Documents stay as the server sent them; the rest are values."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -45,7 +45,13 @@ class Client:
     own explanation, when the answer is no.
     """
 
-    def __init__(self, server: Server, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        transport: httpx.AsyncBaseTransport | None = None,
+        submit_pauses_seconds: Sequence[float] = SUBMIT_PAUSES_SECONDS,
+    ) -> None:
+        self._submit_pauses = submit_pauses_seconds
         self._url = server.url
         try:
             self._http = httpx.AsyncClient(
@@ -69,7 +75,7 @@ class Client:
         """Submit an analysis, again if the answer got lost or the server asks to wait: one job comes of it."""
         body = request.model_dump_json(exclude_unset=True)
         headers = {"Idempotency-Key": idempotency_key, "Content-Type": "application/json"}
-        for pause in SUBMIT_PAUSES_SECONDS:
+        for pause in self._submit_pauses:
             try:
                 return await self._submit_once(body, headers)
             except (ServerUnreachable, ServerRefused) as error:

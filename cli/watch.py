@@ -15,12 +15,8 @@ from cli.client import Client, Document, StreamRefused, is_finished
 from cli.exits import CommandFailed, ServerRefused, ServerUnreachable
 from common.contracts.events import EventName
 
-# A restarting server, a sleeping laptop, a train in a tunnel; the job itself does not mind.
-PATIENCE_SECONDS = 60.0
 # Streams that end before they say anything mean that something between us and the server cuts them.
 MAX_EMPTY_STREAMS = 3
-FIRST_PAUSE_SECONDS = 0.2
-MAX_PAUSE_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -33,21 +29,48 @@ class Event:
     data: dict[str, Any]
 
 
-async def watch(
-    client: Client, job_id: str, *, patience_seconds: float = PATIENCE_SECONDS
-) -> AsyncGenerator[Event, None]:
+class Patience:
+    """How long to go on without a sign of life, and how long to wait between two tries."""
+
+    def __init__(
+        self, seconds: float = 60.0, *, first_pause_seconds: float = 0.2, max_pause_seconds: float = 2.0
+    ) -> None:
+        """A minute: a restarting server, a sleeping laptop, a train in a tunnel; the job does not mind."""
+        self._seconds = seconds
+        self._first_pause = first_pause_seconds
+        self._max_pause = max_pause_seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """There was a sign of life: start again."""
+        self._ends = time.monotonic() + self._seconds
+        self._next_pause = self._first_pause
+
+    def spend(self, error: CommandFailed) -> None:
+        """Raise the error if the patience is at its end."""
+        if time.monotonic() > self._ends:
+            raise error
+        logger.info("%s", error)
+
+    async def pause(self) -> None:
+        """Wait, a little longer each time."""
+        await asyncio.sleep(self._next_pause)
+        self._next_pause = min(self._next_pause * 1.5, self._max_pause)
+
+
+async def watch(client: Client, job_id: str, patience: Patience | None = None) -> AsyncGenerator[Event, None]:
     """Yield what happens to the job, from its first event to its `job.finished`.
 
     A lost connection is taken up where it broke. Where events are not streamed the job is polled, and
     `call.delta` does not occur.
 
     Raises:
-        ServerUnreachable: nobody answered for `patience_seconds`.
+        ServerUnreachable: nobody answered for as long as the patience lasts.
         ServerRefused: this job is not to be watched.
     """
     last_event_id = ""
     empty_streams = 0
-    patience = _Patience(patience_seconds)
+    patience = patience or Patience()
     while empty_streams < MAX_EMPTY_STREAMS:
         empty_streams += 1
         try:
@@ -71,7 +94,7 @@ async def watch(
             yield event
 
 
-async def _poll(client: Client, job_id: str, patience: "_Patience") -> AsyncGenerator[Event, None]:
+async def _poll(client: Client, job_id: str, patience: Patience) -> AsyncGenerator[Event, None]:
     seen: Document | None = None
     etag: str | None = None
     while True:
@@ -112,26 +135,3 @@ def _change_of_call(call: str, answer: dict[str, Any]) -> Iterator[Event]:
             yield Event("call.finished", {**known, "answer": answer})
         case "failed" | "cancelled":
             yield Event("call.failed", {**known, "answer": answer})
-
-
-class _Patience:
-    """How long to go on without a sign of life, and how long to wait between two tries."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self.renew()
-
-    def renew(self) -> None:
-        """There was a sign of life: start again."""
-        self._ends = time.monotonic() + self._seconds
-        self._next_pause = FIRST_PAUSE_SECONDS
-
-    def spend(self, error: CommandFailed) -> None:
-        """Raise the error if the patience is at its end."""
-        if time.monotonic() > self._ends:
-            raise error
-        logger.info("%s", error)
-
-    async def pause(self) -> None:
-        await asyncio.sleep(self._next_pause)
-        self._next_pause = min(self._next_pause * 1.5, MAX_PAUSE_SECONDS)

@@ -1,6 +1,7 @@
 """A running job in place: a panel a model, the comparison growing below them."""
 
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cli.transcript import Column, Transcript
-from cli.views.panels import layout, panel, side_by_side, tail
+from cli.views.panels import Layout, layout, panel, side_by_side, tail
 from cli.views.result import sections
 from cli.watch import Event
 
@@ -67,19 +68,25 @@ def frame(transcript: Transcript, console: Console) -> list[RenderableType]:
     if transcript.later:
         room = layout(len(transcript.later), width, later_lines)
         drawn += [
-            panel(column, place, _growing_document(column.text, console, room.panel_lines), room.panel_lines)
+            panel(
+                replace(column, label=f"{column.model}, on the answers"),
+                place,
+                _growing_document(column.text, console, room),
+                room.panel_lines,
+            )
             for place, column in enumerate(transcript.later, start=len(transcript.asked))
         ]
     return drawn
 
 
-def _growing_document(text: str, console: Console, lines: int) -> RenderableType:
+def _growing_document(text: str, console: Console, room: Layout) -> RenderableType:
     """JSON that is not finished yet, read as far as it goes; other text as it is."""
     document = json_repair.loads(text) if text.lstrip().startswith("{") else None
     if not isinstance(document, dict):
-        return tail(text, console, console.size.width, lines)
-    drawn = console.render_lines(Group(*sections(document)), pad=False)
+        return tail(text, console, room.panel_characters, room.panel_lines)
+    options = console.options.update(width=room.panel_characters)
+    drawn = console.render_lines(Group(*sections(document)), options, pad=False)
     body = Text()
-    for line in drawn[-lines:]:
+    for line in drawn[-room.panel_lines :]:
         body.append("".join(segment.text for segment in line).rstrip() + "\n")
     return body

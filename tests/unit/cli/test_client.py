@@ -1,0 +1,86 @@
+import httpx
+import pytest
+
+from cli.client import Client, Server
+from cli.exits import ExitCode, ServerRefused, ServerUnreachable
+from common.contracts.analyses import AnalysisRequest
+from tests.unit.cli.fake_server import JOB_ID, PATH, FakeServer, answer, document, problem
+
+REQUEST = AnalysisRequest(prompt="Why is the sky blue?", models=["a"])
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer(document(answer("a")))
+
+
+async def test_a_submission_carries_the_key_and_only_what_was_set(server: FakeServer) -> None:
+    async with server.client(key="ultra_secret") as client:
+        accepted = await client.submit(REQUEST, "key-1")
+    [request] = server.asked("POST", "/api/analyze")
+    assert accepted.id == JOB_ID
+    assert request.headers["authorization"] == "Bearer ultra_secret"
+    assert request.headers["idempotency-key"] == "key-1"
+    assert request.content == b'{"prompt":"Why is the sky blue?","models":["a"]}'
+
+
+async def test_a_submission_whose_answer_got_lost_is_sent_again_under_the_same_key(server: FakeServer) -> None:
+    def lose_the_first(request: httpx.Request) -> httpx.Response:
+        if len(server.asked("POST", "/api/analyze")) == 1:
+            raise httpx.ReadError("reset")
+        return server._accept(request)
+
+    server.on("POST", "/api/analyze", lose_the_first)
+    async with server.client() as client:
+        await client.submit(REQUEST, "key-1")
+    assert [one.headers["idempotency-key"] for one in server.asked("POST", "/api/analyze")] == ["key-1"] * 2
+
+
+async def test_a_busy_server_is_asked_again_and_then_believed(server: FakeServer) -> None:
+    server.on("POST", "/api/analyze", lambda _: problem(429, "Too much work is waiting.", retry_after="0.001"))
+    async with server.client() as client:
+        with pytest.raises(ServerRefused, match="Too much work") as refused:
+            await client.submit(REQUEST, "key-1")
+    assert len(server.asked("POST", "/api/analyze")) == 3
+    assert refused.value.exit_code is ExitCode.UNREACHABLE
+
+
+async def test_a_request_that_is_wrong_is_not_sent_twice(server: FakeServer) -> None:
+    server.on("POST", "/api/analyze", lambda _: problem(404, "No model 'a'. Did you mean b?"))
+    async with server.client() as client:
+        with pytest.raises(ServerRefused, match="Did you mean b") as refused:
+            await client.submit(REQUEST, "key-1")
+    assert len(server.requests) == 1
+    assert refused.value.exit_code is ExitCode.USAGE
+
+
+async def test_nobody_listening_is_said_at_once_with_what_to_do(server: FakeServer) -> None:
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("Connection refused")
+
+    server.on("POST", "/api/analyze", refuse)
+    async with server.client() as client:
+        with pytest.raises(ServerUnreachable, match="ultra up"):
+            await client.submit(REQUEST, "key-1")
+    assert len(server.requests) == 1
+
+
+async def test_a_server_that_is_not_ours_is_recognised(server: FakeServer) -> None:
+    server.on("GET", PATH, lambda _: httpx.Response(200, text="<html>It works!</html>"))
+    async with server.client() as client:
+        with pytest.raises(ServerUnreachable, match="something else"):
+            await client.document(JOB_ID)
+
+
+async def test_a_refusal_without_an_explanation_shows_its_status(server: FakeServer) -> None:
+    server.on("GET", PATH, lambda _: httpx.Response(502, text="Bad gateway"))
+    async with server.client() as client:
+        with pytest.raises(ServerRefused, match="502"):
+            await client.document(JOB_ID)
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "http://127.0.0.1:port", "ftp://127.0.0.1"])
+async def test_an_address_that_is_none_is_an_error_in_one_line(url: str) -> None:
+    with pytest.raises(ServerUnreachable, match="Cannot reach a server at"):
+        async with Client(Server(url)) as client:
+            await client.document(JOB_ID)

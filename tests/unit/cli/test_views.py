@@ -1,0 +1,106 @@
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.transcript import Transcript
+from cli.views.figures import duration
+from cli.views.live import frame
+from cli.views.panels import layout
+from cli.views.report import report
+from cli.watch import Event
+from common.contracts.analyses import AnalysisDocument, AskedModel
+from tests.unit.cli.fake_server import answer, document, failed, story
+
+COMPARISON = {
+    "parsed": True,
+    "summary": "Both say scattering.",
+    "agreements": ["Light scatters", "Blue scatters [more]"],
+    "disagreements": [],
+    "ranking": [{"model": "b", "score": 9, "why": "complete"}, {"model": "a", "score": 4, "why": "short"}],
+    "recommendation": "Rely on b.",
+}
+
+
+def screen(width: int = 100, height: int = 30) -> Console:
+    return Console(file=io.StringIO(), width=width, height=height, markup=False, highlight=False)
+
+
+def reported(final: dict[str, Any], *, with_answers: bool = True) -> str:
+    console = screen()
+    console.print(report(AnalysisDocument.model_validate(final), console, with_answers=with_answers))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "panels_a_row"), [(2, 80, 2), (2, 60, 1), (3, 120, 3), (3, 80, 2), (1, 200, 1), (5, 20, 1)]
+)
+def test_panels_stand_side_by_side_where_there_is_room(count: int, width: int, panels_a_row: int) -> None:
+    assert layout(count, width, 40).panels_a_row == panels_a_row
+
+
+@pytest.mark.parametrize(("width", "height"), [(160, 40), (80, 24), (50, 60)])
+def test_a_frame_fits_the_screen_however_long_the_answers(width: int, height: int) -> None:
+    final = document(answer("a", "word " * 5000), answer("b", "line\n" * 500), answer("c"))
+    transcript = Transcript.of(AnalysisDocument.model_validate(final).models)
+    for name, data in story(final)[:-1]:
+        transcript.apply(Event(name, data))  # type: ignore[arg-type]
+    lead = {"call": "lead", "model": "a", "text": '{"summary": "' + "much " * 900}
+    transcript.apply(Event("call.delta", lead))
+    console = screen(width, height)
+    for drawn in frame(transcript, console):
+        console.print(drawn)
+    assert len(console.file.getvalue().splitlines()) < height  # type: ignore[attr-defined]
+
+
+def test_a_document_that_is_still_growing_is_read_as_far_as_it_goes() -> None:
+    transcript = Transcript.of([AskedModel(asked="b", id="b")])
+    text = '{"summary": "Both say scattering", "agreements": ["Light scat'
+    transcript.apply(Event("call.delta", {"call": "lead", "model": "a", "text": text}))
+    console = screen()
+    for drawn in frame(transcript, console):
+        console.print(drawn)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "• Light scat" in shown
+    assert "{" not in shown
+
+
+def test_the_report_shows_answers_comparison_and_figures() -> None:
+    shown = reported(document(answer("a", "Short."), answer("b", "Long."), result=COMPARISON))
+    for expected in ("Short.", "Long.", "Agreements", "• Blue scatters [more]", "5 → 7", "1.2 s", "80 ms"):
+        assert expected in shown
+    assert shown.index("complete") < shown.index("Recommendation")
+    assert "Disagreements" not in shown
+
+
+def test_answers_that_were_seen_are_not_repeated() -> None:
+    assert "Short." not in reported(document(answer("a", "Short.")), with_answers=False)
+
+
+def test_the_report_names_what_failed() -> None:
+    shown = reported(document(answer("a"), failed("b"), status="partial"))
+    assert "rate_limited" in shown
+    assert "partial" in shown
+
+
+def test_a_reply_of_the_wrong_form_is_shown_as_such() -> None:
+    shown = reported(document(answer("a"), result={"parsed": False, "text": "I think both are fine."}))
+    assert "did not have the form" in shown
+    assert "I think both are fine." in shown
+
+
+def test_another_type_of_analysis_is_shown_by_its_shape() -> None:
+    claims = [{"claim": "It is blue.", "verdict": "supported", "support": "all agree"}]
+    shown = reported(document(answer("a"), result={"answer": "Blue.", "claims": claims, "confidence": 0.9}))
+    assert "supported" in shown
+    assert "0.9" in shown
+
+
+def test_who_served_in_whose_place_is_said() -> None:
+    assert "a (served by b)" in reported(document(answer("a", served_by="b")))
+
+
+def test_durations_read_naturally() -> None:
+    shown = [duration(value) for value in (None, 12.4, 999.9, 61_000, 3_600_000)]
+    assert shown == ["-", "12 ms", "1000 ms", "1 min 1 s", "60 min 0 s"]
