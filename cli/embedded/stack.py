@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from cli.embedded.datadir import DataDir
 from cli.embedded.errors import StackError
@@ -47,6 +48,10 @@ class Stack:
         self._environment = inherited | dict(environment or {})
         self._on_progress = on_progress
         self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._said: deque[str] = deque(maxlen=100)
+        self._heard = threading.Event()
+        self._is_ready = False
         self.settings: dict[str, str] = {}
         """DATABASE_URL, REDIS_URL, MODEL_RUNNER_URL of what runs, as a child's environment takes them."""
         self.url = ""
@@ -66,21 +71,11 @@ class Stack:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        said = []
-        deadline = threading.Timer(START_SECONDS, self._process.terminate)
-        deadline.start()
-        try:
-            assert self._process.stdout is not None
-            for line in self._process.stdout:
-                said.append(line)
-                self._on_progress(line.rstrip())
-                if line.startswith("ready "):
-                    break
-            else:
-                self.stop()
-                raise StackError("The stack did not start:\n" + "".join(said))
-        finally:
-            deadline.cancel()
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
+        if not self._heard.wait(START_SECONDS) or not self._is_ready:
+            self.stop()
+            raise StackError("The stack did not start:\n" + "\n".join(self._said))
         self.settings = json.loads(self._data.endpoints.read_text())
         self.url = self.settings.pop("URL")
         return self
@@ -98,11 +93,24 @@ class Stack:
         process, self._process = self._process, None
         process.terminate()
         try:
-            process.communicate(timeout=STOP_SECONDS)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
+        if self._reader is not None:
+            self._reader.join()
         return process.returncode
+
+    def _read(self, output: IO[str]) -> None:
+        """Follow what the supervisor says until it ends, so that it never waits for a reader."""
+        with output:
+            for line in output:
+                self._said.append(line.rstrip())
+                self._on_progress(line.rstrip())
+                if line.startswith("ready "):
+                    self._is_ready = True
+                    self._heard.set()
+        self._heard.set()
 
     def __enter__(self) -> Self:
         return self.start()

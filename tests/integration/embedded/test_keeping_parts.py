@@ -147,7 +147,7 @@ async def test_a_part_that_is_not_ready_in_time_stops_the_stack(bench: Bench) ->
 
 
 async def test_a_command_that_is_missing_stops_the_stack(bench: Bench) -> None:
-    with pytest.raises(PartFailed, match="valkey cannot be started: .*No such file or directory: '/nowhere/valkey'"):
+    with pytest.raises(PartFailed, match=r"valkey cannot be started: .*No such file or directory: '/nowhere/valkey'"):
         await bench.run(bench.server("worker"), Part(name="valkey", command=("/nowhere/valkey",), probe=never))
     assert bench.none_is_left()
 
