@@ -64,9 +64,8 @@ def create_app(settings: Settings) -> BatchingCelery:
         broker_pool_limit=16,
         broker_pool_acquire_timeout=10,
         broker_transport_options={
-            "visibility_timeout": 600,
-            "unacked_restore_interval": 10,
-            "unacked_restore_throttle": 1,
+            "ack_emulation": False,
+            "priority_steps": [0],
             "socket_timeout": 10,
             "socket_connect_timeout": 3,
             "socket_keepalive": True,

@@ -136,3 +136,7 @@ class Desk:
 
 def is_running(row: RowMapping) -> bool:
     return any(call["status"] == "running" for call in row["calls"] or [])
+
+
+def is_attempt(number: int, row: RowMapping) -> bool:
+    return any(call["status"] == "running" and call["attempt"] == number for call in row["calls"] or [])

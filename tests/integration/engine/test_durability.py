@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
+from functools import partial
 
 from redis.asyncio import Redis
 
 from common.database import calls, jobs
 from common.events import CANCEL_CHANNEL
-from tests.integration.engine.stack import Desk, Workers, is_running
+from tests.integration.engine.stack import Desk, Workers, is_attempt, is_running
 
 SLOW = "mock-slow-a"
 
@@ -104,9 +105,9 @@ async def test_a_cancelled_job_stops_its_calls(desk: Desk, team: Workers, redis_
 
 async def test_a_call_that_kills_its_workers_is_given_up(desk: Desk, team: Workers) -> None:
     job_id = await desk.submit("mock-minute", "mock-a", merge=False)
-    for _ in range(2):
+    for attempt in (1, 2):
         victim = team.start(ULTRA_MAX_ATTEMPTS="2")
-        await desk.until(job_id, is_running)
+        await desk.until(job_id, partial(is_attempt, attempt))
         victim.send_signal(signal.SIGKILL)
         victim.wait(10)
     team.start(ULTRA_MAX_ATTEMPTS="2")
