@@ -1,0 +1,198 @@
+"""A server that speaks OpenAI's wire format and misbehaves as the asked model's name says.
+
+Any other name is a model that answers well. Like llama.cpp it closes the connection after a stream
+without having announced it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from common.providers.mock_json import document
+from tests.contract.exchange import Exchange
+from tests.contract.troubles import RETRY_AFTER_SECONDS, SAID_BEFORE, Trouble
+
+PREFIX = "/engines/llama.cpp/v1"
+API_KEY = "key-that-nobody-may-see"
+MODELS = ["good", "better:7b", "org/best"]
+PROSE = ["Once", "upon", "a", "time", "two", "rivers", "met", "below", "a", "stone."]
+
+Script = Callable[[Exchange], Awaitable[None]]
+
+
+class ScriptedServer:
+    """Keeps every exchange, so that a test can see what was asked and whether the client left."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.was_asked = asyncio.Event()
+        self.scripts: dict[str, Script] = dict(SCRIPTS)
+        self.url = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["ScriptedServer"]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{PREFIX}"
+        try:
+            yield self
+        finally:
+            server.close()
+            async with asyncio.timeout(5):
+                await server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                exchange = await _read(reader, writer)
+                self.exchanges.append(exchange)
+                self.was_asked.set()
+                await self._script(exchange)(exchange)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    def _script(self, exchange: Exchange) -> Script:
+        match exchange.method, exchange.path:
+            case "GET", path if path == f"{PREFIX}/models":
+                return _list
+            case "POST", path if path == f"{PREFIX}/chat/completions":
+                return self.scripts.get(exchange.body["model"], _tell)
+        return lambda lost: lost.error(404, f"No route {lost.path}")
+
+
+async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
+    method, path, _ = (await reader.readline()).decode().split(" ", 2)
+    headers: dict[str, str] = {}
+    while line := (await reader.readline()).decode().strip():
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    raw = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Exchange(method, path, headers, json.loads(raw) if raw else None, reader, writer)
+
+
+async def _list(exchange: Exchange) -> None:
+    listed = {"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]}
+    await exchange.answer(200, listed, content_type="application/json")
+
+
+async def _tell(exchange: Exchange) -> None:
+    """A story, or a document of the schema that was sent; no longer than `max_tokens`."""
+    words, longest = _words(exchange.body), exchange.body.get("max_tokens") or 1_000
+    said = words[:longest]
+    await exchange.begin()
+    for place, word in enumerate(said):
+        await exchange.say(word if place == 0 else f" {word}")
+    await exchange.finish("stop" if said == words else "length", completion_tokens=len(said))
+
+
+def _words(body: dict[str, Any]) -> list[str]:
+    constraint = body.get("response_format")
+    if constraint is None:
+        return PROSE
+    assert constraint["type"] == "json_schema"
+    assert constraint["json_schema"]["name"]
+    return document(constraint["json_schema"]["schema"], digest=b"scripted").split(" ")
+
+
+async def _say_before(exchange: Exchange) -> None:
+    await exchange.begin()
+    await exchange.say(SAID_BEFORE)
+
+
+async def _rate_limited(exchange: Exchange) -> None:
+    await exchange.error(429, "Slow down", "rate_limit_exceeded", retry_after=str(RETRY_AFTER_SECONDS))
+
+
+async def _server_error(exchange: Exchange) -> None:
+    await exchange.answer(500, "<html>" + "Something went wrong. " * 10_000, content_type="text/html")
+
+
+async def _overloaded(exchange: Exchange) -> None:
+    await exchange.error(529, "Overloaded", kind="overloaded_error")
+
+
+async def _away(exchange: Exchange) -> None:
+    await exchange.error(503, "Loading model", kind="unavailable_error", retry_after=str(RETRY_AFTER_SECONDS))
+
+
+async def _wrong_key(exchange: Exchange) -> None:
+    shown = exchange.headers["authorization"].removeprefix("Bearer ")
+    await exchange.error(401, f"Incorrect API key provided: {shown}.", "invalid_api_key", "invalid_request_error")
+
+
+async def _no_such_model(exchange: Exchange) -> None:
+    await exchange.error(404, "The model does not exist", "model_not_found", "invalid_request_error")
+
+
+async def _too_long(exchange: Exchange) -> None:
+    await exchange.error(
+        400, "This model's maximum context length is 4096 tokens.", "context_length_exceeded", "invalid_request_error"
+    )
+
+
+async def _refused(exchange: Exchange) -> None:
+    await exchange.error(400, "The prompt was filtered.", "content_filter")
+
+
+async def _no_response(exchange: Exchange) -> None:
+    await exchange.until_client_leaves()
+
+
+async def _slow_first_token(exchange: Exchange) -> None:
+    await exchange.begin()
+    await exchange.until_client_leaves()
+
+
+async def _stall(exchange: Exchange) -> None:
+    await _say_before(exchange)
+    await exchange.until_client_leaves()
+
+
+async def _disconnect(exchange: Exchange) -> None:
+    await _say_before(exchange)
+    await asyncio.sleep(0.05)  # or the reset overtakes what was said
+    exchange.cut()
+
+
+async def _truncated(exchange: Exchange) -> None:
+    await _say_before(exchange)
+    await exchange.end()
+
+
+def _say_then(data: bytes) -> Script:
+    async def script(exchange: Exchange) -> None:
+        await _say_before(exchange)
+        await exchange.raw(data)
+        await exchange.finish("stop")
+
+    return script
+
+
+async def _error_halfway(exchange: Exchange) -> None:
+    await _say_before(exchange)
+    await exchange.event({"error": {"message": "The engine fell over", "type": "server_error", "code": 500}})
+    await exchange.end()
+
+
+SCRIPTS: dict[str, Script] = {
+    Trouble.RATE_LIMITED: _rate_limited,
+    Trouble.SERVER_ERROR: _server_error,
+    Trouble.OVERLOADED: _overloaded,
+    Trouble.AWAY: _away,
+    Trouble.WRONG_KEY: _wrong_key,
+    Trouble.NO_SUCH_MODEL: _no_such_model,
+    Trouble.TOO_LONG: _too_long,
+    Trouble.REFUSED: _refused,
+    Trouble.NO_RESPONSE: _no_response,
+    Trouble.SLOW_FIRST_TOKEN: _slow_first_token,
+    Trouble.STALL: _stall,
+    Trouble.DISCONNECT: _disconnect,
+    Trouble.TRUNCATED: _truncated,
+    Trouble.BROKEN_JSON: _say_then(b'data: {"choices": [\n\n'),
+    Trouble.BROKEN_SHAPE: _say_then(b'data: {"choices": "none of your business"}\n\n'),
+    Trouble.BROKEN_UTF8: _say_then(b'data: {"choices": [{"delta": {"content": "\xff\xfe"}}]}\n\n'),
+    Trouble.ERROR_HALFWAY: _error_halfway,
+}
