@@ -49,6 +49,16 @@ def analysis(row: Row) -> AnalysisDocument:
     )
 
 
+def is_analysis(row: Row) -> bool:
+    """Whether this job was asked for as an analysis, of whatever type."""
+    return "analysis_type" in row["request"]
+
+
+def whole(row: Row) -> AnalysisDocument | JobDocument:
+    """All that there is to say about a job, from its row with its `calls`."""
+    return analysis(row) if is_analysis(row) else job(row)
+
+
 def job(row: Row) -> JobDocument:
     """The document that every kind of job has."""
     return JobDocument(

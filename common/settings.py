@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     ultra_auth: Literal["auto", "required"] = Field(
         "auto", description="auto asks for keys beyond loopback only; required asks always."
     )
+    ultra_allowed_hosts: str = Field(
+        "",
+        description="Names the API is reached by besides localhost, comma separated; checked where no key is needed.",
+    )
     ultra_max_queued_jobs: int = Field(20_000, ge=1, description="Past it a submission is answered 429.")
 
     # the engine

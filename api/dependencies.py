@@ -1,0 +1,36 @@
+"""What routes ask for."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from api.auth import Caller
+from api.runtime import Runtime
+
+EXAMPLE_ID = "01938c6e-7c1a-7d3e-9a5b-2f4c8d6e1a07"
+
+
+def runtime_of(request: Request) -> Runtime:
+    """The process's parts."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
+
+
+async def _reader(request: Request, runtime: RuntimeDep) -> Caller:
+    return await runtime.auth.admit(request.headers, "read")
+
+
+async def _submitter(request: Request, runtime: RuntimeDep) -> Caller:
+    return await runtime.auth.admit(request.headers, "submit")
+
+
+ReaderDep = Annotated[Caller, Depends(_reader)]
+"""Somebody who may look."""
+
+SubmitterDep = Annotated[Caller, Depends(_submitter)]
+"""Somebody who may make, cancel and delete jobs."""
+
+JobId = Annotated[str, Path(description="The job's id.", json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID])]

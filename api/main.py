@@ -1,0 +1,65 @@
+"""The app: routes, middleware and lifetime, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+
+from api import errors, openapi
+from api.auth import is_key_required
+from api.bodies import BodyLimit
+from api.hosts import HostGuard
+from api.metrics import Metrics
+from api.observing import Observing
+from api.routes import analyses
+from api.runtime import Runtime
+from common.catalog.load import load_catalog
+from common.settings import Settings, load_settings
+
+# FastAPI's own traces and metrics cost as much as its routing; ours are in api/observing.py.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The app, from these settings or the environment's. Connects to nothing until it is started.
+
+    Raises:
+        ConfigError: a setting or the catalog is wrong.
+    """
+    settings = settings or load_settings()
+    catalog = load_catalog(settings)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        runtime = Runtime(settings, catalog, metrics)
+        app.state.runtime = runtime
+        async with runtime.running():
+            yield
+
+    app = FastAPI(
+        title="UltraLLM Orchestrator",
+        version=version("ultrallm"),
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.TAGS,
+        lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
+        generate_unique_id_function=openapi.operation_id,
+        redirect_slashes=False,
+    )
+    errors.install(app)
+    openapi.complete(app)
+    app.include_router(analyses.router)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit)
+    if not is_key_required(settings) and not settings.ultra_insecure:
+        app.add_middleware(HostGuard, names=host_names(settings))
+    app.add_middleware(Observing, metrics=metrics)
+    return app
+
+
+def host_names(settings: Settings) -> frozenset[str]:
+    """The names of ULTRA_ALLOWED_HOSTS."""
+    return frozenset(name.strip().lower() for name in settings.ultra_allowed_hosts.split(",") if name.strip())

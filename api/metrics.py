@@ -1,0 +1,38 @@
+"""What this process counts, for Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+# Polls take about a millisecond, group commits a few, `Prefer: wait` minutes.
+BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """The process's own figures. One instance a process, with a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._requests = Histogram(
+            "ultra_http_request_seconds",
+            "Requests by route, method and status: how many, and how long from first byte in to last byte out.",
+            ("route", "method", "status"),
+            buckets=BUCKETS_SECONDS,
+            registry=self.registry,
+        )
+        self._series: dict[tuple[str, str, int], Histogram] = {}
+        self.submissions = Counter(
+            "ultra_submissions", "Jobs accepted: committed, and answered 202.", registry=self.registry
+        )
+        self.watchers = Gauge("ultra_watchers", "Open event streams.", registry=self.registry)
+        self.watched_jobs = Gauge("ultra_watched_jobs", "Jobs that somebody watches.", registry=self.registry)
+
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request. Its labels are looked up once: that is most of what counting costs."""
+        name = (route, method, status)
+        series = self._series.get(name)
+        if series is None:
+            series = self._series[name] = self._requests.labels(route, method, str(status))
+        series.observe(seconds)
+
+    def render(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self.registry)

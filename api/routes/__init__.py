@@ -1,0 +1,1 @@
+"""Routes: parse, hand on, answer."""

@@ -1,0 +1,152 @@
+"""Analyses: submit, look, list, cancel, delete."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.bodies import read_json
+from api.cursors import decode_cursor, encode_cursor
+from api.dependencies import JobId, ReaderDep, RuntimeDep, SubmitterDep, runtime_of
+from api.openapi import header_parameter, json_body, problems
+from api.prefer import MAX_WAIT_SECONDS, parse_prefer
+from api.responses import ETAG_HEADERS, document, job_document, unchanged
+from api.submit import MAX_KEY_CHARACTERS, idempotency_key
+from common import documents
+from common.catalog.catalog import Catalog
+from common.contracts.analyses import AnalysisDocument, AnalysisPage, AnalysisRequest, JobAccepted
+from common.contracts.jobs import JobStatus
+from common.database import jobs
+from common.errors import JobNotFound, ModelNotFound
+
+router = APIRouter(tags=["Analyses"])
+
+# Postgres stores no NUL; the rest of what is left out appears in no name of ours.
+Name = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+SUBMIT_EXTRA: dict[str, Any] = {
+    "requestBody": json_body(AnalysisRequest),
+    "parameters": [
+        header_parameter(
+            "Idempotency-Key",
+            "The same key and body give the same job; the same key with another body is refused with 409.",
+            {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
+            "3f1c0a9e-order-17",
+        ),
+        header_parameter(
+            "Prefer",
+            f"`wait=SECONDS` holds the request open for the finished document, {MAX_WAIT_SECONDS} s at most; "
+            "then it is answered 202 and the job goes on. `respond-async` answers at once, which is the default.",
+            {"type": "string"},
+            "wait=30",
+        ),
+    ],
+}
+
+
+@router.post(
+    "/api/analyze",
+    status_code=202,
+    summary="Submit an analysis",
+    response_model=JobAccepted,
+    responses=problems(404, 409, 413, 415, 422, 429)
+    | {200: {"model": AnalysisDocument, "description": "Finished within the `Prefer: wait` of the request."}},
+    openapi_extra=SUBMIT_EXTRA,
+)
+async def analyze(request: Request) -> Response:
+    """Queue an analysis. Poll `links.self`, or watch `links.events`.
+
+    The answer is sent after the job was committed: it will run, whatever dies.
+    """
+    # Everything is read by hand: as FastAPI's parameters it would cost as much again as the rest.
+    runtime, headers = runtime_of(request), request.headers
+    caller = await runtime.auth.admit(headers, "submit")
+    key = idempotency_key(headers.get("idempotency-key"))
+    asked = await read_json(request, AnalysisRequest)
+    accepted = await runtime.submissions.submit(asked, owner=caller.owner, idempotency_key=key)
+    runtime.metrics.submissions.inc()
+    preference = parse_prefer(headers.get("prefer"))
+    sent = {"location": accepted.job.links.self}
+    if preference.applied:
+        sent["preference-applied"] = preference.applied
+    if accepted.is_replay:
+        sent["idempotency-replayed"] = "true"
+    return document(accepted.job, status=202, headers=sent)
+
+
+@router.get(
+    "/api/analysis/{job_id}",
+    summary="Show an analysis",
+    response_model=AnalysisDocument,
+    responses=problems(404) | ETAG_HEADERS,
+)
+async def show_analysis(job_id: JobId, request: Request, runtime: RuntimeDep, caller: ReaderDep) -> Response:
+    """The whole analysis, as far as it has come. `If-None-Match` with the last ETag makes polling cheap."""
+    if (same := await unchanged(request, runtime.jobs, job_id, caller)) is not None:
+        return same
+    row = await runtime.jobs.load(job_id, caller)
+    if not documents.is_analysis(row):
+        raise JobNotFound
+    return job_document(row, documents.analysis(row))
+
+
+@router.post(
+    "/api/analysis/{job_id}/cancel",
+    summary="Cancel an analysis",
+    response_model=AnalysisDocument,
+    responses=problems(404),
+)
+async def cancel_analysis(job_id: JobId, runtime: RuntimeDep, caller: SubmitterDep) -> Response:
+    """End the analysis and stop what its models are doing. One that has ended stays as it is."""
+    row = await runtime.jobs.cancel(job_id, caller)
+    return job_document(row, documents.analysis(row))
+
+
+@router.delete(
+    "/api/analysis/{job_id}",
+    status_code=204,
+    summary="Delete an analysis",
+    responses=problems(404, 409),
+)
+async def delete_analysis(job_id: JobId, runtime: RuntimeDep, caller: SubmitterDep) -> Response:
+    """Forget an ended analysis, its answers and its events. One that runs is refused: cancel it first."""
+    await runtime.jobs.remove(job_id, caller)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/api/analyses",
+    summary="List analyses",
+    response_model=AnalysisPage,
+    responses=problems(422),
+)
+async def list_analyses(
+    runtime: RuntimeDep,
+    caller: ReaderDep,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(max_length=100, description="`next_cursor` of the page before.")] = None,
+    status: Annotated[JobStatus | None, Query()] = None,
+    analysis_type: Name = None,
+    model: Annotated[Name, Query(description="Id or alias.")] = None,
+) -> Response:
+    """Newest first, without prompts and answers."""
+    rows = await runtime.database.fetch(
+        jobs.page(
+            owner=caller.sees,
+            before=decode_cursor(cursor) if cursor else None,
+            limit=limit + 1,  # one more tells whether there is a next page
+            status=status,
+            kind=analysis_type,
+            model=_model_id(runtime.catalog, model) if model else None,
+        )
+    )
+    shown = rows[:limit]
+    more = encode_cursor(shown[-1]["id"]) if len(rows) > limit else None
+    return document(AnalysisPage(data=[documents.summary(row) for row in shown], next_cursor=more))
+
+
+def _model_id(catalog: Catalog, name: str) -> str:
+    """The id behind a name; a model that left the catalog still has its analyses."""
+    try:
+        return catalog.resolve(name).id
+    except ModelNotFound:
+        return name

@@ -1,0 +1,71 @@
+"""What an API process is made of, put together in one place."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+from redis.asyncio import Redis
+
+from api.auth import Auth, is_key_required, refuse_locked_door
+from api.backlog import Backlog
+from api.database import Database
+from api.jobs import Jobs
+from api.metrics import Metrics
+from api.submit import Submissions
+from common.catalog.catalog import Catalog
+from common.database.connect import connect
+from common.doorbell import Doorbell, producer_app
+from common.events import EventLog
+from common.settings import Settings
+
+# Submissions leave through one connection; the rest serve polls.
+POOL_SIZE = 10
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """The parts that requests share. Connects to nothing until something is asked of it."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, metrics: Metrics) -> None:
+        database_url, redis_url = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
+        self.settings = settings
+        self.catalog = catalog
+        self.metrics = metrics
+        self.database = Database(connect(database_url, pool_size=POOL_SIZE))
+        self.redis: Redis = Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True)
+        self.events = EventLog(self.redis)
+        self.doorbell = Doorbell(producer_app(redis_url))
+        self.jobs = Jobs(self.database, self.redis, self.events)
+        self.auth = Auth(self.database, is_required=is_key_required(settings))
+        self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs)
+        self.submissions = Submissions(
+            self.database,
+            catalog,
+            self.doorbell,
+            self.backlog,
+            timedelta(seconds=settings.ultra_publish_grace_seconds),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the background going; on leaving, send what waits and close every connection.
+
+        Raises:
+            ConfigError: the door is locked and there is no key.
+        """
+        await refuse_locked_door(self.settings, self.database)
+        background = [asyncio.create_task(self.backlog.keep())]
+        try:
+            yield
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await self.doorbell.close()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.events.drain(), 2)
+            await self.redis.aclose()
+            await self.database.close()
