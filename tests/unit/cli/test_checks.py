@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.checks.broker import judge_keeping, judge_workers
+from cli.checks.finding import fail, ok, warn, worst
+from cli.surroundings import look_around
+from common.settings import Settings
+
+
+def settings(**named: str) -> Settings:
+    return Settings(_env_file=None, **named)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_a_queue_that_nobody_consumes_is_a_failure_that_names_the_command() -> None:
+    records = [{"queues": ["control", "cloud"]}, {"queues": ["control"]}]
+    found = judge_workers(records, {"control": 0, "cloud": 0, "local": 7})
+    assert [(one.name, one.status) for one in found] == [
+        ("workers of control", "ok"),
+        ("workers of cloud", "ok"),
+        ("workers of local", "fail"),
+    ]
+    assert found[2].detail == "0, 7 messages waiting"
+    assert found[2].next_step is not None
+    assert "ultra worker local" in found[2].next_step
+
+
+def test_a_broker_that_may_forget_is_a_warning_since_no_job_is_lost_with_it() -> None:
+    assert [one.status for one in judge_keeping("no", "allkeys-lru")] == ["warn", "warn"]
+    assert [one.status for one in judge_keeping("yes", "noeviction")] == ["ok", "ok"]
+
+
+def test_the_worst_finding_decides() -> None:
+    assert worst([ok("a", ""), warn("b", "", ""), fail("c", "", "")]) == "fail"
+    assert worst([ok("a", ""), warn("b", "", "")]) == "warn"
+    assert worst([]) == "ok"
+
+
+def test_a_server_that_the_user_named_comes_before_a_running_stack(tmp_path: Path) -> None:
+    stack = {"DATABASE_URL": "postgresql://stack/ultra", "REDIS_URL": "redis://stack"}
+    (tmp_path / "endpoints.json").write_text(json.dumps(stack))
+    around = look_around(settings(redis_url="redis://mine"), tmp_path)
+    assert around.find("DATABASE_URL") == "postgresql://stack/ultra"
+    assert around.find("REDIS_URL") == "redis://mine"
+    assert around.find("MODEL_RUNNER_URL") is None
+
+
+def test_with_nothing_named_and_nothing_running_there_is_no_server_to_look_at(tmp_path: Path) -> None:
+    around = look_around(settings(), tmp_path)
+    assert not around.is_stack_running
+    assert around.find("DATABASE_URL") is None
