@@ -10,7 +10,6 @@ import redis
 
 from benchmarks.processes import Processes, free_port
 from benchmarks.systems import PROMPT, until
-from benchmarks.wire import is_listening
 
 
 class BareSystem:
@@ -36,7 +35,7 @@ class BareSystem:
         for number in range(self._workers):
             command = [sys.executable, "-m", *work.split(), "--hostname", f"bare{number}@localhost"]
             self.processes.start(f"bare-worker{number}", command, env)
-        until(lambda: is_listening(self.port), "the bare API listens")
+        until(lambda: self.processes.are_up(self.port), "the bare API listens")
 
     def body(self, models: Sequence[str], *, is_merged: bool) -> str:
         comparison = {"prompt": PROMPT, "models": models, "lead_model": models[0] if is_merged else None}

@@ -12,7 +12,6 @@ import redis
 
 from benchmarks.processes import Processes, free_port
 from benchmarks.systems import PROMPT, until
-from benchmarks.wire import is_listening
 
 ULTRA = (sys.executable, "-P", "-m", "cli")
 WORKER_KINDS = ("control", "cloud", "local")
@@ -44,7 +43,7 @@ class OursSystem:
             self.processes.start(f"ours-{kind}", [*ULTRA, "worker", kind, "--name", "bench"], self._environment)
         serve = ["serve", "--host", "127.0.0.1", "--port", str(self.port)]
         self.processes.start("ours-api", [*ULTRA, *serve], self._environment)
-        until(lambda: is_listening(self.port), "our API listens")
+        until(lambda: self.processes.are_up(self.port), "our API listens")
 
     def body(self, models: Sequence[str], *, is_merged: bool) -> str:
         analysis = {"prompt": PROMPT, "models": models, "options": {"merge": is_merged}}

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.wire import is_listening
+
 STOP_SECONDS = 20.0
 
 
@@ -47,6 +49,15 @@ class Processes:
             if process.poll() is not None:
                 tail = (self.log_dir / f"{name}.log").read_text(errors="replace")[-2000:]
                 raise RuntimeError(f"{name} exited with {process.returncode}:\n{tail}")
+
+    def are_up(self, port: int) -> bool:
+        """Whether somebody listens at the port.
+
+        Raises:
+            RuntimeError: a process is gone, so that nobody needs to wait.
+        """
+        self.check()
+        return is_listening(port)
 
     def stop(self) -> None:
         """SIGTERM, then after a while SIGKILL to the session of whoever is still there."""
