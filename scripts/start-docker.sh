@@ -26,10 +26,10 @@ env_file=${COMPOSE_ENV_FILES:-.env}
 die() { echo "start-docker: $1" >&2; exit "${2:-1}"; }
 
 require_docker() {
-  command -v docker >/dev/null || die 'docker is not installed: see https://docs.docker.com/engine/install/' 69
+  command -v docker >/dev/null || die 'docker is not installed: see https://docs.docker.com/engine/install/'
   docker compose version >/dev/null 2>&1 ||
-    die 'docker has no compose plugin: see https://docs.docker.com/compose/install/' 69
-  docker info >/dev/null 2>&1 || die 'the Docker engine does not answer: is it running, and may you use it?' 69
+    die 'docker has no compose plugin: see https://docs.docker.com/compose/install/'
+  docker info >/dev/null 2>&1 || die 'the Docker engine does not answer: is it running, and may you use it?'
 }
 
 random_password() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -56,14 +56,14 @@ while [ $# -gt 0 ]; do
     -d | --detach) detach=true ;;
     --build) up+=(--build) ;;
     --service | --profile)
-      [ $# -ge 2 ] || { usage >&2; die "$1 needs a name" 64; }
+      [ $# -ge 2 ] || { usage >&2; die "$1 needs a name" 2; }
       if [ "$1" = --service ]; then up+=("$2"); else compose+=(--profile "$2"); fi
       # A backend alone would accept jobs and never do them.
       [ "$1 $2" != "--service backend" ] || up+=(worker)
       shift
       ;;
     -h | --help) usage; exit 0 ;;
-    *) usage >&2; die "unknown argument $1" 64 ;;
+    *) usage >&2; die "unknown argument $1" 2 ;;
   esac
   shift
 done

@@ -54,6 +54,10 @@ address() { echo "http://$(docker compose port "$1" "$2")"; }
 
 ask() { python3 tests/compose/checks.py "$@"; }
 
+check_build() {
+  docker compose build >"$scratch/build.log" 2>&1 || { tail -n 60 "$scratch/build.log" >&2; return 1; }
+}
+
 check_analyses() { ask analyses "$(address backend 8000)" "$1"; }
 
 check_flower() { # the password is the one that Flower drew and logged
@@ -91,13 +95,13 @@ check_first_start() {
 }
 
 trap at_exit EXIT
-export -f fail address ask check_analyses check_flower check_clean_stop check_down check_first_start
+export -f fail address ask check_build check_analyses check_flower check_clean_stop check_down check_first_start
 export scratch
 bash_step() { step "$1" "$2" bash -euo pipefail -c "$3"; }
 
 engine
-step 900 'build the image' docker compose build --quiet
-bash_step 240 'first start by our scripts, in their own words' check_first_start
+bash_step 900 'build the image' check_build
+bash_step 240 'scripts/start-docker.sh for the first time, scripts/run-docker-orchestrator.sh' check_first_start
 step 180 'docker compose up --wait, nothing configured' docker compose up --detach --wait
 bash_step 90 "the specification's example" 'check_analyses 1'
 bash_step 120 'Flower names the tasks, behind a password, read-only' 'check_flower 1'
