@@ -1,5 +1,6 @@
 """Read `config/models.yaml` and MODEL_MAPPING into a catalog, or say what is wrong and where."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.catalog.catalog import AD_HOC_PROVIDERS, Catalog, ad_hoc_entry
-from common.catalog.entry import PROVIDERS, ModelEntry
+from common.catalog.entry import NAME_PATTERN, PROVIDERS, ModelEntry
 from common.catalog.source import Place, Source, read_yaml
 from common.errors import ConfigError, ModelNotFound
 from common.settings import Settings
@@ -31,7 +32,7 @@ class ModelsFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     defaults: Defaults
-    models: dict[str, dict[str, Any]] = Field(min_length=1)
+    models: dict[str, dict[str, Any] | None] = Field(min_length=1)
 
 
 def load_catalog(settings: Settings) -> Catalog:
@@ -42,12 +43,14 @@ def load_catalog(settings: Settings) -> Catalog:
     """
     source = read_yaml(settings.ultra_models_path or SHIPPED_PATH)
     file = _validated(source)
-    entries = {model_id: _entry(source, model_id, fields) for model_id, fields in file.models.items()}
+    entries = {model_id: _entry(source, model_id, fields or {}) for model_id, fields in file.models.items()}
     aliases = _file_aliases(source, entries) | _mapped_aliases(settings.model_mapping, entries)
     return Catalog(entries, aliases, *_default_ids(source, file.defaults, Catalog(entries, aliases)))
 
 
 def _validated(source: Source) -> ModelsFile:
+    if not isinstance(source.data, Mapping):
+        raise source.fault((), "holds `defaults` and `models`, and nothing else")
     try:
         return ModelsFile.model_validate(source.data)
     except ValidationError as error:
@@ -84,6 +87,8 @@ def _file_aliases(source: Source, entries: Mapping[str, ModelEntry]) -> dict[str
 def _mapped_aliases(mapping: Mapping[str, str], entries: Mapping[str, ModelEntry]) -> dict[str, str]:
     """MODEL_MAPPING may move an alias of the file; it may not hide a model behind its own id."""
     for alias, model_id in mapping.items():
+        if not re.fullmatch(NAME_PATTERN, alias):
+            raise ConfigError(f"Wrong setting: MODEL_MAPPING: {alias!r} is no name")
         if alias in entries:
             raise ConfigError(f"Wrong setting: MODEL_MAPPING: {alias!r} is a model's id")
         if model_id not in entries and ad_hoc_entry(model_id) is None:

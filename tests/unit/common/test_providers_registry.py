@@ -1,0 +1,95 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.contracts.calls import Call, Message, Parameters
+from common.errors import Unavailable
+from common.providers.registry import NotServed, Providers
+from tests.unit.common.catalogs import catalog, settings
+
+MODELS = """\
+    defaults: {models: [mock-a]}
+    models:
+      mock-a: {parameters: {extra: {tokens: 3}}}
+      openai-gpt4o: {name: gpt-4o, parameters: {extra: {top_p: 1}}}
+      docker_modelrunner-sober:
+        name: ai/small
+        system: Be brief.
+        parameters: {temperature: 0.2, max_tokens: 100, extra: {top_k: 5}}
+      ollama-plain: {}
+"""
+ASK = Message(role="user", content="Why?")
+SCHEMA = {"type": "object"}
+
+
+def providers(folder: Path, **given: Any) -> Providers:
+    return Providers(settings(**given), catalog(folder, MODELS))
+
+
+def request(folder: Path, model: str, *messages: Message, parameters: Parameters | None = None, **given: Any) -> Any:
+    call = Call(model=model, messages=messages or (ASK,), parameters=parameters or Parameters(), schema=SCHEMA)
+    made = providers(folder, **given)
+    return made.request_for(catalog(folder, MODELS).resolve(model), call)
+
+
+def test_what_a_call_leaves_open_comes_from_the_entry_and_then_from_the_settings(tmp_path: Path) -> None:
+    asked = request(tmp_path, "docker_modelrunner-sober", local_model_timeout=2500)
+    assert (asked.model, asked.temperature, asked.max_tokens) == ("ai/small", 0.2, 100)
+    assert asked.extra == {"top_k": 5}
+    assert asked.timeout_seconds == 2.5
+
+
+def test_what_a_call_says_goes_before_the_entry(tmp_path: Path) -> None:
+    said = Parameters(temperature=0, max_tokens=7, timeout_seconds=3)
+    asked = request(tmp_path, "docker_modelrunner-sober", parameters=said)
+    assert (asked.temperature, asked.max_tokens, asked.timeout_seconds) == (0, 7, 3)
+
+
+def test_a_cloud_model_has_the_cloud_s_deadline(tmp_path: Path) -> None:
+    assert request(tmp_path, "openai-gpt4o", ultra_call_timeout_seconds=33).timeout_seconds == 33
+
+
+def test_the_entry_s_system_prompt_comes_first_and_in_one_message(tmp_path: Path) -> None:
+    alone = request(tmp_path, "docker_modelrunner-sober")
+    assert alone.messages == (Message(role="system", content="Be brief."), ASK)
+    joined = request(tmp_path, "docker_modelrunner-sober", Message(role="system", content="Rhyme."), ASK)
+    assert joined.messages == (Message(role="system", content="Be brief.\n\nRhyme."), ASK)
+
+
+def test_only_servers_that_can_be_held_to_a_schema_are_told_it(tmp_path: Path) -> None:
+    assert request(tmp_path, "docker_modelrunner-sober").schema == SCHEMA
+    assert request(tmp_path, "ollama-plain").schema is None
+
+
+def test_under_use_mock_every_model_is_a_mock_by_its_own_id(tmp_path: Path) -> None:
+    asked = request(tmp_path, "openai-gpt4o", use_mock=True)
+    assert (asked.model, asked.extra, asked.schema) == ("openai-gpt4o", {}, SCHEMA)
+    assert request(tmp_path, "mock-a", use_mock=True).extra == {"tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "is_available"),
+    [
+        ("mock-a", {}, True),
+        ("docker_modelrunner-sober", {}, True),
+        ("docker_modelrunner-sober", {"enable_model_runner": False}, False),
+        ("openai-gpt4o", {}, False),
+        ("openai-gpt4o", {"use_mock": True}, True),
+    ],
+)
+async def test_a_model_is_served_exactly_where_it_is_called_available(
+    tmp_path: Path, model: str, given: dict[str, Any], is_available: bool
+) -> None:
+    made, entry = providers(tmp_path, **given), catalog(tmp_path, MODELS).resolve(model)
+    said, reason = made.availability(entry)
+    assert said is is_available
+    assert (reason is None) is is_available
+    if is_available:
+        assert await made.get(entry) is await made.get(entry)
+    else:
+        with pytest.raises(NotServed) as caught:
+            await made.get(entry)
+        assert isinstance(caught.value, Unavailable)
+        assert not caught.value.is_retryable
+    await made.close()
