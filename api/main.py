@@ -13,7 +13,7 @@ from api.bodies import BodyLimit
 from api.hosts import HostGuard
 from api.metrics import Metrics
 from api.observing import Observing
-from api.routes import analyses
+from api.routes import analyses, catalog, health, jobs
 from api.runtime import Runtime
 from common.catalog.load import load_catalog
 from common.settings import Settings, load_settings
@@ -29,19 +29,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ConfigError: a setting or the catalog is wrong.
     """
     settings = settings or load_settings()
-    catalog = load_catalog(settings)
+    models = load_catalog(settings)
     metrics = Metrics()
+    app_version = version("ultrallm")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        runtime = Runtime(settings, catalog, metrics)
+        runtime = Runtime(settings, models, metrics, app_version)
         app.state.runtime = runtime
         async with runtime.running():
             yield
 
     app = FastAPI(
         title="UltraLLM Orchestrator",
-        version=version("ultrallm"),
+        version=app_version,
         description=openapi.DESCRIPTION,
         openapi_tags=openapi.TAGS,
         lifespan=lifespan,
@@ -51,7 +52,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     errors.install(app)
     openapi.complete(app)
-    app.include_router(analyses.router)
+    for routes in (analyses, jobs, catalog, health):
+        app.include_router(routes.router)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
     if not is_key_required(settings) and not settings.ultra_insecure:

@@ -11,6 +11,8 @@ from redis.asyncio import Redis
 from api.auth import Auth, is_key_required, refuse_locked_door
 from api.backlog import Backlog
 from api.database import Database
+from api.figures import Figures
+from api.health import Health
 from api.jobs import Jobs
 from api.metrics import Metrics
 from api.submit import Submissions
@@ -18,6 +20,7 @@ from common.catalog.catalog import Catalog
 from common.database.connect import connect
 from common.doorbell import Doorbell, producer_app
 from common.events import EventLog
+from common.providers.registry import Providers
 from common.settings import Settings
 
 # Submissions leave through one connection; the rest serve polls.
@@ -29,16 +32,21 @@ logger = logging.getLogger(__name__)
 class Runtime:
     """The parts that requests share. Connects to nothing until something is asked of it."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, metrics: Metrics, version: str) -> None:
         database_url, redis_url = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
         self.settings = settings
         self.catalog = catalog
         self.metrics = metrics
+        self.version = version
         self.database = Database(connect(database_url, pool_size=POOL_SIZE))
         self.redis: Redis = Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True)
         self.events = EventLog(self.redis)
         self.doorbell = Doorbell(producer_app(redis_url))
         self.jobs = Jobs(self.database, self.redis, self.events)
+        self.providers = Providers(settings, catalog)
+        self.health = Health(settings, catalog, self.providers, self.database, self.redis)
+        self.figures = Figures(self.database, self.redis)
+        metrics.registry.register(self.figures)
         self.auth = Auth(self.database, is_required=is_key_required(settings))
         self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs)
         self.submissions = Submissions(
@@ -67,5 +75,6 @@ class Runtime:
             await self.doorbell.close()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.events.drain(), 2)
+            self.metrics.registry.unregister(self.figures)
             await self.redis.aclose()
             await self.database.close()

@@ -128,6 +128,19 @@ def count_queued() -> Select[Any]:
     return select(func.count()).select_from(jobs).where(jobs.c.status == "queued")
 
 
+def any_one() -> Select[Any]:
+    """The cheapest statement that needs our tables to be there."""
+    return select(jobs.c.id).limit(1)
+
+
+def overdue() -> Select[Any]:
+    """`seconds`: for how long the oldest live job has been due for a ring, 0 if none is."""
+    late = func.extract("epoch", func.now() - func.min(jobs.c.due_at))
+    return select(func.greatest(func.coalesce(late, 0), 0).label("seconds")).where(
+        jobs.c.status.in_(["queued", "running"])
+    )
+
+
 def with_calls(ids: list[UUID]) -> Select[Any]:
     """Jobs with all their calls, payloads included: what a replay or a document needs."""
     shown = ("id", "round", "model", "status", "fingerprint", "attempt", "answer")

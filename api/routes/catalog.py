@@ -1,0 +1,48 @@
+"""What can be asked for: models and analysis types."""
+
+from fastapi import APIRouter, Response
+
+from api.dependencies import ReaderDep, RuntimeDep
+from api.openapi import problems
+from api.responses import document
+from common.catalog.catalog import Catalog
+from common.catalog.entry import ModelEntry
+from common.contracts.analysis_types import BUILT_IN, AnalysisTypes
+from common.contracts.models import ModelDocument, ModelList, Price
+from common.providers.registry import Providers
+
+router = APIRouter(tags=["Catalog"])
+
+FREE = Price(prompt_usd_per_million=0, completion_usd_per_million=0)
+
+
+@router.get("/api/models", summary="List models", response_model=ModelList, responses=problems())
+async def list_models(runtime: RuntimeDep, caller: ReaderDep) -> Response:  # noqa: ARG001  # who may read
+    """Every model of the catalog. Answered from the catalog: no model's server is asked."""
+    entries = runtime.catalog.entries.values()
+    return document(ModelList(data=[model_document(entry, runtime.catalog, runtime.providers) for entry in entries]))
+
+
+@router.get("/api/analysis-types", summary="List analysis types", response_model=AnalysisTypes, responses=problems())
+async def list_analysis_types(caller: ReaderDep) -> Response:  # noqa: ARG001  # who may read
+    """Every `analysis_type` that a submission may name."""
+    return document(AnalysisTypes(data=list(BUILT_IN)))
+
+
+def model_document(entry: ModelEntry, catalog: Catalog, providers: Providers) -> ModelDocument:
+    """What callers see of a catalog entry."""
+    is_available, reason = providers.availability(entry)
+    return ModelDocument(
+        id=entry.id,
+        aliases=list(catalog.aliases_of(entry.id)),
+        provider=entry.provider,
+        local=entry.local,
+        available=is_available,
+        reason=reason,
+        state=None,
+        context_window=entry.context_window,
+        capabilities=list(entry.capabilities),
+        fallbacks=[],
+        price=FREE if entry.local else None,
+        description=entry.description,
+    )
