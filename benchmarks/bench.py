@@ -16,6 +16,7 @@ from benchmarks.bare_system import BareSystem
 from benchmarks.figures import Figure
 from benchmarks.meter import Meter
 from benchmarks.ours_system import ULTRA, WORKER_KINDS, OursSystem
+from benchmarks.sampling import sampled
 from benchmarks.sse_fanout import FanOut, fan_out
 from benchmarks.systems import System
 from benchmarks.wire import Connection, encode
@@ -77,6 +78,12 @@ class Bench:
             partial(measures.comparisons_per_second, count=count),
             units=lambda _: count,
         )
+
+    def profile(self, count: int, directory: Path) -> None:
+        """Sample our processes while they compare; slower than unwatched, so no figure comes of it."""
+        with sampled(self.ours.processes.pids, directory):
+            measures.comparisons_per_second(self.ours, count=count)
+        self.ours.purge()
 
     def latency(self) -> None:
         for what, is_merged, limit in (("without merge", False, 1.15), ("with merge", True, 2.25)):

@@ -25,8 +25,10 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """Ours over bare, of the medians."""
-        return statistics.median(self.ours) / statistics.median(self.bare) if self.ours and self.bare else None
+        """Ours over bare: the median of the rounds' ratios, for a round's two are of the same minute."""
+        if not self.ours or not self.bare:
+            return None
+        return statistics.median(ours / bare for ours, bare in zip(self.ours, self.bare, strict=True))
 
     @property
     def is_met(self) -> bool | None:

@@ -1,6 +1,7 @@
 """`make bench`: ours beside the bare peer, interleaved on one Postgres and one Valkey, as a table.
 
     python -m benchmarks.run [--quick] [--only submissions,comparisons,latency,burst,watchers,startup]
+                             [--profile DIRECTORY]
 
 A whole run writes its table and the CPU time by process to docs/performance-table.md. Exit code 1 if a
 target is missed.
@@ -32,8 +33,7 @@ def main() -> int:
     allow_connections(2 * WATCHERS)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with tempfile.TemporaryDirectory(prefix="ultra-bench-") as scratch, Progress(*columns) as progress:
-        report = _measure(Path(scratch), given.only, is_quick=given.quick, progress=progress)
-    figures, cpu = report
+        figures, cpu = _measure(Path(scratch), given, progress)
     table = "\n\n".join([_heading(given.quick), markdown(figures), *cpu]) + "\n"
     print(table)
     if given.only == set(GROUPS) and not given.quick:
@@ -42,16 +42,18 @@ def main() -> int:
     return 1 if any(figure.is_met is False for figure in figures) else 0
 
 
-def _measure(scratch: Path, only: set[str], *, is_quick: bool, progress: Progress) -> tuple[list[Figure], list[str]]:
-    rounds = 2 if is_quick else 5
+def _measure(scratch: Path, given: argparse.Namespace, progress: Progress) -> tuple[list[Figure], list[str]]:
+    rounds = 2 if given.quick else 5
     figures: list[Figure] = []
     cpu: list[str] = []
-    if only - {"startup"}:
+    if given.profile or given.only - {"startup"}:
         with started(scratch, rounds, progress) as bench:
-            _take(bench, only, is_quick=is_quick)
+            _take(bench, given.only, is_quick=given.quick)
+            if given.profile:
+                bench.profile(count=800, directory=given.profile)
         figures += bench.figures
         cpu += [cpu_markdown(title, spent) for title, spent in bench.meter.spent.items()]
-    if "startup" in only:
+    if "startup" in given.only:
         figures += startup.figures(scratch / "up", starts=rounds, progress=progress)
     return figures, cpu
 
@@ -77,7 +79,7 @@ def _heading(is_quick: bool) -> str:
         f" {os.cpu_count()} cores, {platform.system()} {platform.release()},"
         f" Python {platform.python_version()}, {versions}.\n\n"
         "Medians, and in brackets the least and the greatest of the rounds. Both systems run at once on the"
-        " same Postgres and Valkey, and are measured in turn."
+        " same Postgres and Valkey, and are measured in turn; a ratio is the median of the rounds' ratios."
     )
 
 
@@ -85,6 +87,12 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; writes no file")
     parser.add_argument("--only", type=_groups, default=set(GROUPS), help=f"of {', '.join(GROUPS)}")
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="DIRECTORY",
+        help="flame graphs of our processes while they compare; needs py-spy",
+    )
     return parser.parse_args()
 
 

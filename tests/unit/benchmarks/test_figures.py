@@ -7,8 +7,8 @@ def figure(**given: object) -> Figure:
     return Figure("speed", "a second", "higher", **given)  # type: ignore[arg-type]
 
 
-def test_a_ratio_is_of_the_medians() -> None:
-    assert figure(ours=[10.0, 20.0, 90.0], bare=[4.0, 5.0, 50.0]).ratio == 4
+def test_a_ratio_is_the_median_of_the_rounds() -> None:
+    assert figure(ours=[10.0, 20.0, 90.0], bare=[5.0, 5.0, 30.0]).ratio == 3
 
 
 @pytest.mark.parametrize(("limit", "is_met"), [(3.9, True), (4.0, True), (4.1, False)])
@@ -28,11 +28,11 @@ def test_a_ratio_target_without_a_peer_is_not_judged() -> None:
 def test_the_table_shows_medians_spread_and_verdicts() -> None:
     table = markdown(
         [
-            figure(ours=[19.0, 20.0, 21.0], bare=[5.0], limit=5, is_ratio=True, aim="goal 6"),
+            figure(ours=[19.0, 20.0, 21.0], bare=[5.0, 5.0, 5.0], limit=5, is_ratio=True, aim="goal 6"),
             Figure("wait", "s", "lower", ours=[1.25]),
         ]
     )
     assert table.splitlines()[2:] == [
-        "| speed | 20 a second (19 to 21) | 5 a second | 4.00 | ≥ 5 x bare; goal 6 | **no** |",
+        "| speed | 20 a second (19 to 21) | 5 a second (5 to 5) | 4.00 | ≥ 5 x bare; goal 6 | **no** |",
         "| wait | 1.25 s |  |  |  |  |",
     ]
