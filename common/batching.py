@@ -11,14 +11,21 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Result]):
     """Turns many concurrent `submit(item)` into few `flush(items)`.
 
-    A lone item is flushed at once, so nothing is slower at rest; under load the batch grows to what
+    A lone item waits `linger_seconds` for company, none by default; under load the batch grows to what
     arrived during the flush before it. `flush` returns one result an item, in order; if it raises,
     every submitter of that batch gets the exception. Belongs to one event loop.
     """
 
-    def __init__(self, flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, max_items: int = 200) -> None:
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        max_items: int = 200,
+        linger_seconds: float = 0,
+    ) -> None:
         self._flush = flush
         self._max_items = max_items
+        self._linger_seconds = linger_seconds
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._runner: asyncio.Task[None] | None = None
 
@@ -33,8 +40,8 @@ class Batcher(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                # One turn of the loop lets everything that is ready now join the batch.
-                await asyncio.sleep(0)
+                # Even a linger of nothing is one turn of the loop: what is ready now joins the batch.
+                await asyncio.sleep(self._linger_seconds)
                 batch, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
                 await self._flush_batch(batch)
         finally:

@@ -43,7 +43,9 @@ def create_app(settings: Settings) -> BatchingCelery:
     a message that was popped and never acknowledged comes back after `visibility_timeout`.
     """
     url = settings.redis_url.get_secret_value()
-    app = BatchingCelery("ultrallm", broker=url, backend=url, set_as_current=False)
+    app = BatchingCelery(
+        "ultrallm", broker=url, backend=f"worker.chord_counter:ChordCounter+{url}", set_as_current=False
+    )
     app.conf.update(
         task_default_queue=CONTROL_QUEUE,
         task_acks_late=True,

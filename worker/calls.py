@@ -22,6 +22,8 @@ COALESCE_SECONDS = 0.025
 # Full jitter between 0 and twice the last bound: retries of many calls spread out by themselves.
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
+# A server may ask for an hour; a call that waits longer than this had better fail.
+MAX_RETRY_AFTER_SECONDS = 120.0
 # How long a result is kept in hand while Postgres is away; by then the lease is long gone.
 RECORD_PATIENCE_SECONDS = 120.0
 
@@ -200,9 +202,9 @@ class _Shown:
 
 
 def backoff_seconds(attempt: int, retry_after_seconds: float | None) -> float:
-    """Full jitter over a doubling bound, never sooner than the server asked for."""
+    """Full jitter over a doubling bound, and not before the server's Retry-After, within reason."""
     bound = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**attempt)
-    return max(random.uniform(0, bound), retry_after_seconds or 0)  # noqa: S311  # spreads load
+    return max(random.uniform(0, bound), min(retry_after_seconds or 0, MAX_RETRY_AFTER_SECONDS))  # noqa: S311  # spreads load
 
 
 def _failure(claim: Claim, error: AppError) -> Answer:
