@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from api.events.hub import Hub
+
 # Polls take about a millisecond, group commits a few, `Prefer: wait` minutes.
 BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -22,8 +24,13 @@ class Metrics:
         self.submissions = Counter(
             "ultra_submissions", "Jobs accepted: committed, and answered 202.", registry=self.registry
         )
-        self.watchers = Gauge("ultra_watchers", "Open event streams.", registry=self.registry)
-        self.watched_jobs = Gauge("ultra_watched_jobs", "Jobs that somebody watches.", registry=self.registry)
+        self._watchers = Gauge("ultra_watchers", "Open streams and waiting requests.", registry=self.registry)
+        self._watched_jobs = Gauge("ultra_watched_jobs", "Jobs that somebody watches.", registry=self.registry)
+
+    def watch(self, hub: Hub) -> None:
+        """Show what this hub serves."""
+        self._watchers.set_function(lambda: hub.reader_count)
+        self._watched_jobs.set_function(lambda: hub.job_count)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request. Its labels are looked up once: that is most of what counting costs."""

@@ -49,6 +49,8 @@ REQUEST_ID = {"description": "The request's id: the caller's own, or a new one."
 REFERENCE = "#/components/schemas/{model}"
 SCHEMAS: tuple[type[BaseModel], ...] = (Problem, AnalysisRequest)
 
+UNUSED = frozenset({"HTTPValidationError", "ValidationError"})
+
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -98,14 +100,23 @@ def complete(app: FastAPI) -> None:
             schema["security"] = [{name: []} for name in SECURITY_SCHEMES]
             components = schema.setdefault("components", {})
             components["securitySchemes"] = SECURITY_SCHEMES
-            components["schemas"] = _schemas(*SCHEMAS) | components.get("schemas", {})
+            components["schemas"] = _schemas(*SCHEMAS) | {
+                name: one for name, one in components.get("schemas", {}).items() if name not in UNUSED
+            }
             for path in schema["paths"].values():
                 for operation in path.values():
+                    _drop_fastapis_own_422(operation["responses"])
                     for response in operation["responses"].values():
                         response["headers"] = {"x-request-id": REQUEST_ID} | response.get("headers", {})
         return schema
 
     app.openapi = completed  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _drop_fastapis_own_422(responses: dict[str, Any]) -> None:
+    """FastAPI expects one wherever there is a path parameter; ours answer 404."""
+    if "HTTPValidationError" in str(responses.get("422", "")):
+        del responses["422"]
 
 
 def _problem_response(status: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api.auth import Caller
 from api.database import Row
 from api.etags import etag, is_known
+from api.events.channel import Finish
 from api.jobs import Jobs
 from common.database import jobs
 
@@ -30,6 +31,11 @@ def document(content: BaseModel, *, status: int = 200, headers: dict[str, str] |
 def job_document(row: Row, content: BaseModel) -> Response:
     """A job's document with its ETag."""
     return document(content, headers=_caching(etag(jobs.digest(row))))
+
+
+def finished_document(finish: Finish, headers: dict[str, str]) -> Response:
+    """The document of a job whose end was waited for."""
+    return Response(finish.document, 200, _caching(etag(finish.digest)) | headers, JSON)
 
 
 async def unchanged(request: Request, visible: Jobs, job_id: str, caller: Caller) -> Response | None:

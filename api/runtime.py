@@ -1,7 +1,6 @@
 """What an API process is made of, put together in one place."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -11,6 +10,9 @@ from redis.asyncio import Redis
 from api.auth import Auth, is_key_required, refuse_locked_door
 from api.backlog import Backlog
 from api.database import Database
+from api.events.endings import PostgresEndings
+from api.events.hub import Hub
+from api.events.source import BLOCK_MILLISECONDS, RedisSource
 from api.figures import Figures
 from api.health import Health
 from api.jobs import Jobs
@@ -25,8 +27,8 @@ from common.settings import Settings
 
 # Submissions leave through one connection; the rest serve polls.
 POOL_SIZE = 10
-
-logger = logging.getLogger(__name__)
+# Events that Redis did not take by then are lost; the jobs they tell of are not.
+DRAIN_SECONDS = 2
 
 
 class Runtime:
@@ -43,6 +45,15 @@ class Runtime:
         self.events = EventLog(self.redis)
         self.doorbell = Doorbell(producer_app(redis_url))
         self.jobs = Jobs(self.database, self.redis, self.events)
+        # Reads of event streams wait; a read that outlives them all means a dead connection.
+        self._reading: Redis = Redis.from_url(
+            redis_url,
+            socket_timeout=BLOCK_MILLISECONDS / 1000 + 5,
+            socket_connect_timeout=2,
+            socket_keepalive=True,
+        )
+        self.hub = Hub(RedisSource(self._reading, self.redis), PostgresEndings(self.database))
+        metrics.watch(self.hub)
         self.providers = Providers(settings, catalog)
         self.health = Health(settings, catalog, self.providers, self.database, self.redis)
         self.figures = Figures(self.database, self.redis)
@@ -65,16 +76,20 @@ class Runtime:
             ConfigError: the door is locked and there is no key.
         """
         await refuse_locked_door(self.settings, self.database)
-        background = [asyncio.create_task(self.backlog.keep())]
+        counting = asyncio.create_task(self.backlog.keep())
         try:
-            yield
+            async with self.hub.running():
+                yield
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
-            await self.doorbell.close()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.events.drain(), 2)
-            self.metrics.registry.unregister(self.figures)
-            await self.redis.aclose()
-            await self.database.close()
+            counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
+            await self._close()
+
+    async def _close(self) -> None:
+        await self.doorbell.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.events.drain(), DRAIN_SECONDS)
+        self.metrics.registry.unregister(self.figures)
+        await self._reading.aclose()
+        await self.redis.aclose()
+        await self.database.close()

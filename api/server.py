@@ -1,8 +1,11 @@
 """Running the app on uvicorn."""
 
 import asyncio
+import signal
+import socket
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.auth import refuse_locked_door
 from api.database import Database
@@ -13,6 +16,8 @@ from common.settings import Settings
 
 # Open event streams end by themselves when the server stops; this bounds the rest.
 DRAIN_SECONDS = 3
+# Above the 60 s after which load balancers usually let an idle connection go: they should be first.
+KEEP_ALIVE_SECONDS = 65
 
 
 def run(settings: Settings, host: str, port: int) -> None:
@@ -24,7 +29,7 @@ def run(settings: Settings, host: str, port: int) -> None:
     configure_logging(settings)
     app = create_app(settings)
     asyncio.run(_refuse_locked_door(settings))
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -35,9 +40,29 @@ def run(settings: Settings, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         backlog=4096,
-        timeout_keep_alive=65,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    server = Server(config, app)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Uvicorn raises the signal again once it has stopped. To stop when asked to is no failure.
+        signal.signal(number, lambda *_: None)
+    server.run()
+    if not server.started:
+        raise SystemExit(1)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, which waits for open responses before it tells the app to stop: event streams would never end."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: "list[socket.socket] | None" = None) -> None:
+        """Let watchers and waiting requests go, then drain as ever."""
+        self._app.state.runtime.hub.close()
+        await super().shutdown(sockets)
 
 
 async def _refuse_locked_door(settings: Settings) -> None:

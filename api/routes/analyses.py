@@ -7,9 +7,11 @@ from fastapi import APIRouter, Query, Request, Response
 from api.bodies import read_json
 from api.cursors import decode_cursor, encode_cursor
 from api.dependencies import JobId, ReaderDep, RuntimeDep, SubmitterDep, runtime_of
+from api.events.waiting import wait_for_end
 from api.openapi import header_parameter, json_body, problems
 from api.prefer import MAX_WAIT_SECONDS, parse_prefer
-from api.responses import ETAG_HEADERS, document, job_document, unchanged
+from api.responses import ETAG_HEADERS, document, finished_document, job_document, unchanged
+from api.routes.watching import EVENT_RESPONSES, EVENTS_EXTRA, watch
 from api.submit import MAX_KEY_CHARACTERS, idempotency_key
 from common import documents
 from common.catalog.catalog import Catalog
@@ -70,6 +72,10 @@ async def analyze(request: Request) -> Response:
         sent["preference-applied"] = preference.applied
     if accepted.is_replay:
         sent["idempotency-replayed"] = "true"
+    if preference.wait_seconds:
+        finish = await wait_for_end(runtime.hub, accepted.job.id, preference.wait_seconds, request.receive)
+        if finish is not None:
+            return finished_document(finish, sent)
     return document(accepted.job, status=202, headers=sent)
 
 
@@ -87,6 +93,18 @@ async def show_analysis(job_id: JobId, request: Request, runtime: RuntimeDep, ca
     if not documents.is_analysis(row):
         raise JobNotFound
     return job_document(row, documents.analysis(row))
+
+
+@router.get(
+    "/api/analysis/{job_id}/events",
+    summary="Watch an analysis",
+    response_class=Response,
+    responses=problems(404) | EVENT_RESPONSES,
+    openapi_extra=EVENTS_EXTRA,
+)
+async def watch_analysis(job_id: JobId, request: Request, runtime: RuntimeDep, caller: ReaderDep) -> Response:
+    """Server-Sent Events, from the beginning or from just after `Last-Event-ID`, until `job.finished`."""
+    return await watch(job_id, request, runtime, caller)
 
 
 @router.post(

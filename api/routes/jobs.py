@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request, Response
 from api.dependencies import JobId, ReaderDep, RuntimeDep, SubmitterDep
 from api.openapi import problems
 from api.responses import ETAG_HEADERS, job_document, unchanged
+from api.routes.watching import EVENT_RESPONSES, EVENTS_EXTRA, watch
 from common import documents
 from common.contracts.jobs import JobDocument
 
@@ -20,6 +21,18 @@ async def show_job(job_id: JobId, request: Request, runtime: RuntimeDep, caller:
         return same
     row = await runtime.jobs.load(job_id, caller)
     return job_document(row, documents.job(row))
+
+
+@router.get(
+    "/api/jobs/{job_id}/events",
+    summary="Watch a job",
+    response_class=Response,
+    responses=problems(404) | EVENT_RESPONSES,
+    openapi_extra=EVENTS_EXTRA,
+)
+async def watch_job(job_id: JobId, request: Request, runtime: RuntimeDep, caller: ReaderDep) -> Response:
+    """Server-Sent Events, from the beginning or from just after `Last-Event-ID`, until `job.finished`."""
+    return await watch(job_id, request, runtime, caller)
 
 
 @router.post("/api/jobs/{job_id}/cancel", summary="Cancel a job", response_model=JobDocument, responses=problems(404))

@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, TextClause, bindparam, delete, func, literal, select, text
+from sqlalchemy import ARRAY, Select, TextClause, Uuid, any_, bindparam, delete, func, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
-from sqlalchemy.sql.dml import Delete
+from sqlalchemy.sql.dml import ReturningDelete
 
 from common.contracts.jobs import TERMINAL
 from common.database.tables import calls, jobs
@@ -176,6 +176,12 @@ def ring_due(limit: int, grace: timedelta) -> TextClause:
     return _RING_DUE.bindparams(limit=limit, grace=grace.total_seconds())
 
 
+def still_live(ids: list[UUID]) -> Select[Any]:
+    """`id` of those of the jobs that are there and have not ended."""
+    among = any_(bindparam("ids", ids, type_=ARRAY(Uuid)))
+    return select(jobs.c.id).where(jobs.c.id == among, jobs.c.status.in_(["queued", "running"]))
+
+
 def mark(job_id: UUID, owner: str | None) -> TextClause:
     """`(status, digest)`: the digest changes whenever the job's document does."""
     return _MARK.bindparams(id=job_id, owner=owner)
@@ -225,7 +231,7 @@ def page(
     return statement
 
 
-def remove(job_id: UUID) -> Delete:
+def remove(job_id: UUID) -> ReturningDelete[Any]:
     """Delete an ended job with its calls; no row if it runs."""
     return delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(TERMINAL)).returning(jobs.c.id)
 
