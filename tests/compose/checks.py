@@ -78,16 +78,17 @@ def analyses(api: str, count: int) -> None:
 
 
 def flower(address: str, login: str, workers: int) -> None:
-    def tasks() -> set[str]:
-        return {task["name"] for task in request(f"{address}/api/tasks", login=login)[1].values()}
+    def tasks(field: str) -> set[str]:
+        return {task[field] for task in request(f"{address}/api/tasks", login=login)[1].values() if task[field]}
 
     def online() -> Any:
         _, known = request(f"{address}/api/workers?status=true", login=login)
         return known if sum(known.values()) == workers else None
 
-    eventually(lambda: tasks() >= {"call.run", "job.advance"}, "call.run and job.advance among Flower's tasks")
-    print("tasks: " + ", ".join(sorted(filter(None, tasks()))))
+    eventually(lambda: tasks("name") >= {"call.run", "job.advance"}, "call.run and job.advance in Flower")
+    print("tasks: " + ", ".join(sorted(tasks("name"))))
     print("workers: " + ", ".join(sorted(eventually(online, f"{workers} workers online in Flower"))))
+    eventually(lambda: len(tasks("worker")) == workers, f"tasks of all {workers} workers in Flower")
 
     expected = {
         "the API without a password": (request(f"{address}/api/tasks")[0], 401),

@@ -18,14 +18,14 @@ step() { # step SECONDS TITLE COMMAND...: prints, bounds and times one step
   local limit=$1 title=$2 began=$SECONDS
   shift 2
   echo "== $title"
-  timeout --foreground "$limit" "$@" || fail "'$title' failed or took more than $limit s (exit $?)"
+  timeout --foreground --kill-after 10 "$limit" "$@" </dev/null || fail "'$title' failed or took more than $limit s (exit $?)"
   echo "   $((SECONDS - began)) s"
 }
 
 engine() {
   local standins=../shared/standins/build
   images_are_there() {
-    docker compose version && docker image inspect python:3.11-slim postgres:17 valkey/valkey:8-alpine
+    docker compose version && docker image inspect python:3.11-slim postgres:18 valkey/valkey:8-alpine
   } >/dev/null 2>&1
   images_are_there && return
   if [ -x "$standins" ]; then

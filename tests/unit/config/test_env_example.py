@@ -1,10 +1,9 @@
-"""config/env.example and docker-compose.yml keep pace with common/settings.py."""
+"""config/env.example keeps pace with common/settings.py."""
 
 import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from common.settings import Settings
 
@@ -31,10 +30,3 @@ def test_the_example_shows_the_defaults(tmp_path: Path, monkeypatch: pytest.Monk
 
     ignored = {name.lower() for name in ILLUSTRATED}
     assert shown.model_dump(exclude=ignored) == default.model_dump(exclude=ignored)
-
-
-def test_compose_hands_every_setting_on() -> None:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-
-    # The port is what the API is published at, and no container has a file of yours.
-    assert set(SETTINGS) - set(compose["x-settings"]) == {"ULTRA_PORT", "ULTRA_MODELS_PATH"}
