@@ -76,6 +76,8 @@ async def watch(client: Client, job_id: str, patience: Patience | None = None) -
         try:
             async with client.events(job_id, last_event_id) as stream:
                 async for sent in stream:
+                    if not sent.data:
+                        continue  # `retry:` alone is no event
                     last_event_id = sent.id or last_event_id
                     empty_streams = 0
                     patience.renew()

@@ -96,7 +96,7 @@ def load_settings() -> Settings:
         ConfigError: a value is wrong; the message names the variable and the fault, never a secret.
     """
     try:
-        return Settings()  # type: ignore[call-arg]  # every field has a default
+        return Settings()
     except SettingsError as error:
         # raised before validation, where the text of a JSON variable is no JSON; it names the field
         name = str(error).split('"')[1].upper() if '"' in str(error) else "a variable"

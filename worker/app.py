@@ -11,7 +11,7 @@ from common.doorbell import CONTROL_QUEUE
 from common.settings import Settings
 
 
-class BatchingCelery(Celery):
+class BatchingCelery(Celery):  # type: ignore[misc]  # celery is untyped
     """Celery whose canvas can publish in one pipeline.
 
     `chord.apply_async` takes no producer, and publishes each of its messages in a round trip of its

@@ -6,7 +6,7 @@ process whose death stops recovery.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -101,7 +101,7 @@ class Sweep:
         found.job_ids += [str(job_id) for (job_id,) in due_jobs]
         return found
 
-    async def _rescue(self, connection: AsyncConnection, expired: list[RowMapping], found: Found) -> None:
+    async def _rescue(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
         rows = [
             {"id": str(call["id"]), "attempt": call["attempt"], "delay": 0}
             for call in expired
@@ -111,7 +111,7 @@ class Sweep:
             released: set[UUID] = set((await connection.execute(calls.release(rows))).scalars())
             found.rescued = [call for call in expired if call["id"] in released]
 
-    async def _bury(self, connection: AsyncConnection, expired: list[RowMapping], found: Found) -> None:
+    async def _bury(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
         hopeless = [call for call in expired if call["attempt"] >= self._max_attempts]
         if not hopeless:
             return

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from common.contracts.calls import Answer, ErrorDetail
 from common.contracts.jobs import JobStatus, Links, Progress
@@ -10,8 +10,15 @@ from common.contracts.jobs import JobStatus, Links, Progress
 OutputFormat = Literal["json", "text", "markdown"]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
-# Postgres stores neither in text nor in jsonb; refusing it at the door is kinder than losing it inside.
-NUL = "\x00"
+
+def _without_nul(value: str) -> str:
+    # Postgres stores NUL neither in text nor in jsonb; refusing it at the door is kinder than losing it inside.
+    if "\x00" in value:
+        raise ValueError("must not contain NUL characters")
+    return value
+
+
+StorableText = Annotated[str, AfterValidator(_without_nul)]
 
 
 class AnalysisOptions(BaseModel):
@@ -22,13 +29,8 @@ class AnalysisOptions(BaseModel):
     temperature: float | None = Field(None, ge=0, le=2)
     max_tokens: int | None = Field(None, ge=1, le=131_072)
     timeout_seconds: float | None = Field(None, gt=0, le=3600, description="Deadline of each call.")
-    system: str | None = Field(None, max_length=100_000, description="System prompt for every model.")
+    system: StorableText | None = Field(None, max_length=100_000, description="System prompt for every model.")
     merge: bool = Field(True, description="False returns the answers without a lead model's comparison.")
-
-    @field_validator("system")
-    @classmethod
-    def _storable(cls, value: str | None) -> str | None:
-        return _without_nul(value)
 
 
 class AnalysisRequest(BaseModel):
@@ -48,7 +50,7 @@ class AnalysisRequest(BaseModel):
         },
     )
 
-    prompt: str = Field(min_length=1, max_length=500_000)
+    prompt: StorableText = Field(min_length=1, max_length=500_000)
     analysis_type: str = Field("comparative", min_length=1, max_length=100)
     models: list[ModelName] | None = Field(
         None,
@@ -62,10 +64,10 @@ class AnalysisRequest(BaseModel):
 
     @field_validator("prompt")
     @classmethod
-    def _storable(cls, value: str) -> str:
+    def _not_blank(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("must not be blank")
-        return _without_nul(value)
+        return value
 
 
 class AskedModel(BaseModel):
@@ -130,9 +132,3 @@ class AnalysisDocument(AnalysisSummary):
     result: dict[str, Any] | None
     text: str | None
     error: ErrorDetail | None
-
-
-def _without_nul(value: Any) -> Any:
-    if isinstance(value, str) and NUL in value:
-        raise ValueError("must not contain NUL characters")
-    return value

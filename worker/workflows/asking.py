@@ -1,6 +1,7 @@
 """What every analysis does first: put the user's prompt to each model, and sum up who answered."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from common.contracts.analyses import Analysis, AnalysisOptions
 from common.contracts.calls import Answer, Call, ErrorDetail, Message, Parameters
@@ -22,7 +23,7 @@ def sampling(options: AnalysisOptions) -> Parameters:
     )
 
 
-def status_of(answers: Sequence[Answer]) -> str:
+def status_of(answers: Sequence[Answer]) -> Literal["completed", "partial"]:
     """`completed` if every model answered, `partial` if some did."""
     return "completed" if all(answer.is_ok for answer in answers) else "partial"
 

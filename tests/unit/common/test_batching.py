@@ -12,9 +12,11 @@ class Doubler:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.error: Exception | None = None
+        self.has_begun = asyncio.Event()
 
     async def __call__(self, items: Sequence[int]) -> list[int]:
         self.batches.append(list(items))
+        self.has_begun.set()
         await asyncio.sleep(0.001)
         if self.error:
             raise self.error
@@ -25,8 +27,7 @@ async def test_what_arrives_during_a_flush_leaves_together() -> None:
     flush = Doubler()
     batcher = Batcher(flush)
     first = asyncio.create_task(batcher.submit(1))
-    while not flush.batches:
-        await asyncio.sleep(0)
+    await flush.has_begun.wait()
     rest = [batcher.submit(item) for item in range(2, 10)]
     assert await asyncio.gather(first, *rest) == [2 * item for item in range(1, 10)]
     assert flush.batches == [[1], list(range(2, 10))]
