@@ -176,11 +176,16 @@ def _path(job_id: str) -> str:
 
 
 def _explanation(response: httpx.Response) -> str:
-    """The `detail` of problem+json, or the status line of a server that is not ours."""
+    """The `detail` of a problem document; of a server's fault also what finds it in the log."""
     try:
-        return str(response.json()["detail"])
+        problem = response.json()
+        detail = str(problem["detail"])
     except (ValueError, KeyError, TypeError):
         return f"The server answered {response.status_code} {response.reason_phrase}."
+    request_id = response.headers.get("x-request-id")
+    if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR and request_id:
+        return f"{problem.get('title', '')} {detail} (x-request-id: {request_id})".strip()
+    return detail
 
 
 def _retry_after_seconds(response: httpx.Response) -> float | None:

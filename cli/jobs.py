@@ -104,7 +104,7 @@ def _table(summaries: "list[AnalysisSummary]") -> "Table":
     # an id that is broken over lines cannot be copied
     table.add_column("id", no_wrap=True)
     for name in ("status", "type", "calls", "created", "models"):
-        table.add_column(name, justify="right" if name == "calls" else "left")
+        table.add_column(name, justify="right" if name == "calls" else "left", overflow="fold")
     for one in summaries:
         table.add_row(
             one.id,

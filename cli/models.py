@@ -42,8 +42,10 @@ def _table(models: "list[ModelDocument]") -> "Table":
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("model", "aliases", "where"):
-        table.add_column(name, overflow="fold")
+    # an id that is broken over lines cannot be copied
+    table.add_column("model", no_wrap=True)
+    table.add_column("aliases")
+    table.add_column("where")
     table.add_column("context", justify="right")
     table.add_column("state")
     for model in models:

@@ -87,5 +87,6 @@ def _last_line(document: AnalysisDocument) -> Text:
     line = Text(f"\n{document.id} ", style="dim")
     line.append(document.status, style=STATUS_STYLES.get(document.status, "cyan"))
     if document.error is not None:
-        line.append(f": {printable(document.error.message)}")
+        is_comparison = all(answer.is_ok for answer in document.answers)
+        line.append(f"{', without a comparison' if is_comparison else ''}: {printable(document.error.message)}")
     return line

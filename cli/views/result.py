@@ -3,7 +3,7 @@
 Nothing here knows an analysis type, so those that come later are shown too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,10 +13,17 @@ from rich.text import Text
 
 from cli.printable import printable
 
+# jsonb keeps no order of keys, so ours is said here: what a reader wants first. Others follow by name.
+READING_ORDER = (
+    *("answer", "summary", "agreements", "disagreements", "claims", "ranking", "recommendation", "confidence"),
+    *("model", "score", "claim", "verdict", "why", "support"),
+)
+
 
 def sections(result: Mapping[str, Any]) -> Iterator[RenderableType]:
     """A heading and a body for each field that has something to say."""
-    for name, value in result.items():
+    for name in _in_order(result):
+        value = result[name]
         if name == "parsed" or value in (None, "", [], {}):
             continue
         heading = Text(name.replace("_", " ").capitalize(), style="bold")
@@ -31,6 +38,11 @@ def _body(value: Any) -> RenderableType:
     return _text(value)
 
 
+def _in_order(names: Iterable[str]) -> list[str]:
+    known = {name: place for place, name in enumerate(READING_ORDER)}
+    return sorted(names, key=lambda name: (known.get(name, len(known)), name))
+
+
 def _bullets(items: list[Any]) -> Table:
     grid = Table.grid(padding=(0, 1))
     for item in items:
@@ -39,7 +51,7 @@ def _bullets(items: list[Any]) -> Table:
 
 
 def _table(rows: list[Mapping[str, Any]]) -> Table:
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = _in_order({name for row in rows for name in row})
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in names:
         is_number = all(isinstance(row.get(name), int | float) for row in rows)
