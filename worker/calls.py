@@ -51,7 +51,7 @@ class CallRunner:
         self._max_attempts = max_attempts
         self.is_draining = False
 
-    async def run(self, call_id: UUID) -> UUID | None:
+    async def run(self, call_id: UUID, *, is_in_chord: bool) -> UUID | None:
         """Run the call if it is free; returns its job's id if a round ended here unseen by its chord.
 
         Returns None whenever there is nothing left to do: the call was taken, cancelled or done, or its
@@ -73,9 +73,10 @@ class CallRunner:
             return None
         finally:
             self._leases.drop(claim)
-        # A chord counts deliveries, and this call was delivered more than once: its chord may have
-        # fired early, and found the round unfinished.
-        return claim.job_id if pending == 0 and claim.attempt > 1 else None
+        # A chord counts deliveries: if this call was delivered before, it may have fired early and found
+        # the round unfinished; if the sweep rang for the call alone, there is no chord to fire.
+        is_seen = is_in_chord and claim.attempt == 1
+        return claim.job_id if pending == 0 and not is_seen else None
 
     async def _ask_and_record(self, claim: Claim) -> int | None:
         self._events.append(

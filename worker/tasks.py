@@ -1,5 +1,7 @@
 """The Celery tasks: doorbells, nothing else."""
 
+from typing import Any
+
 from common.doorbell import ADVANCE, RUN_CALL
 from worker.app import BatchingCelery
 from worker.dispatch import ring, send_rounds
@@ -9,10 +11,10 @@ from worker.runtime import Runtime
 def register(app: BatchingCelery, runtime: Runtime) -> None:
     """Give the app its two tasks, bound to this process's runtime."""
 
-    @app.task(name=RUN_CALL)  # type: ignore[untyped-decorator]  # celery is untyped
-    def run_call(call_id: str) -> None:
+    @app.task(name=RUN_CALL, bind=True)  # type: ignore[untyped-decorator]  # celery is untyped
+    def run_call(self: Any, call_id: str) -> None:
         """Run one call; safe to deliver twice. Never raises: the chord body must fire."""
-        job_id = runtime.run_call(call_id)
+        job_id = runtime.run_call(call_id, is_in_chord=self.request.chord is not None)
         if job_id is not None:
             ring(app, job_ids=[job_id])
 
