@@ -40,7 +40,7 @@ def up(
     # Those named in .env count as much as those in the environment; the supervisor reads only the latter.
     named = {
         name: _plain(getattr(settings, name.lower()))
-        for name in REPLACEABLE
+        for name in (*REPLACEABLE, "ULTRA_HOST")
         if name.lower() in settings.model_fields_set
     }
     arguments = [

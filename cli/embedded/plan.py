@@ -67,7 +67,9 @@ def make_plan(wish: Wish, data: DataDir, environment: Mapping[str, str], cleanup
         plan.parts.append(model_part(port))
         plan.settings["MODEL_RUNNER_URL"] = model_url(port)
     if "ultra" in wish.only:
-        plan.settings |= {"ULTRA_HOST": wish.host, "ULTRA_PORT": str(wish.port)}
+        # ULTRA_HOST is the address the API is reached at: what it listens on, unless somebody says otherwise.
+        reached_at = environment.get("ULTRA_HOST") or wish.host
+        plan.settings |= {"ULTRA_HOST": reached_at, "ULTRA_PORT": str(wish.port)}
         servers = frozenset(part.name for part in plan.parts)
         after = frozenset({"migrate"}) | servers & {"valkey"}
         plan.parts.append(migration_part(servers, plan.settings))
