@@ -1,0 +1,24 @@
+import pytest
+
+from api.health import status_of
+from common.contracts.health import Check, Checks, HealthStatus
+
+UP, DOWN = Check(status="up"), Check(status="down")
+ALL = {"control": 1, "cloud": 2, "local": 1}
+
+
+@pytest.mark.parametrize(
+    ("database", "broker", "workers", "status"),
+    [
+        (UP, UP, ALL, "healthy"),
+        (UP, DOWN, ALL, "degraded"),
+        (UP, UP, ALL | {"local": 0}, "degraded"),
+        (UP, UP, {}, "degraded"),
+        (DOWN, UP, ALL, "unavailable"),
+        (DOWN, DOWN, {}, "unavailable"),
+    ],
+)
+def test_only_the_database_is_needed_to_take_work_and_the_rest_to_do_it(
+    database: Check, broker: Check, workers: dict[str, int], status: HealthStatus
+) -> None:
+    assert status_of(Checks(database=database, broker=broker, workers=workers, providers={"mock": DOWN})) == status

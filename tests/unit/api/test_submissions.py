@@ -1,0 +1,143 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import DataError
+
+from api.backlog import Backlog
+from api.database import Database, Row
+from api.submit import Submissions, fingerprint, idempotency_key, resolve
+from common.catalog.catalog import Catalog
+from common.catalog.load import load_catalog
+from common.contracts.analyses import AnalysisRequest
+from common.database.connect import connect
+from common.doorbell import Doorbell, producer_app
+from common.errors import Busy, InvalidInput, ModelNotFound, UnknownAnalysisType
+from common.ids import uuid7
+from common.settings import Settings
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    return load_catalog(Settings(model_mapping={"mine": "mock-a"}))
+
+
+def asked(**fields: Any) -> AnalysisRequest:
+    return AnalysisRequest.model_validate({"prompt": "hi", "models": ["mock-a", "mock-b"]} | fields)
+
+
+def test_aliases_are_resolved_and_both_names_kept(catalog: Catalog) -> None:
+    analysis = resolve(asked(models=["mine"]), catalog, uuid7())
+    assert [(one.asked, one.id) for one in analysis.models] == [("mine", "mock-a")]
+
+
+def test_without_models_the_default_set_is_asked(catalog: Catalog) -> None:
+    analysis = resolve(asked(models=None), catalog, uuid7())
+    assert tuple(one.id for one in analysis.models) == catalog.default_models
+
+
+def test_a_model_named_twice_is_asked_twice(catalog: Catalog) -> None:
+    assert len(resolve(asked(models=["mock-a", "mock-a"]), catalog, uuid7()).models) == 2
+
+
+def test_the_first_model_leads_unless_another_is_named(catalog: Catalog) -> None:
+    assert resolve(asked(), catalog, uuid7()).lead_model == "mock-a"
+    assert resolve(asked(lead_model="mine"), catalog, uuid7()).lead_model == "mock-a"
+    assert resolve(asked(lead_model="mock-c"), catalog, uuid7()).lead_model == "mock-c"
+
+
+def test_the_jobs_id_is_the_seed(catalog: Catalog) -> None:
+    job_id = uuid7()
+    assert resolve(asked(), catalog, job_id).seed == str(job_id)
+
+
+def test_an_unknown_type_is_refused_with_the_known_ones(catalog: Catalog) -> None:
+    with pytest.raises(UnknownAnalysisType, match="comparative, factual"):
+        resolve(asked(analysis_type="compare"), catalog, uuid7())
+
+
+@pytest.mark.parametrize("fields", [{"models": ["mock-a", "gpt5"]}, {"lead_model": "gpt5"}])
+def test_an_unknown_model_is_refused_with_the_nearest(catalog: Catalog, fields: dict[str, Any]) -> None:
+    with pytest.raises(ModelNotFound, match="gpt4"):
+        resolve(asked(**fields), catalog, uuid7())
+
+
+def test_equal_requests_have_equal_fingerprints_however_they_were_written() -> None:
+    one = AnalysisRequest.model_validate_json(b'{"prompt": "hi", "models": ["a"]}')
+    same = AnalysisRequest.model_validate_json(b'{"models":["a"], "output_format":"json", "prompt":"h\\u0069"}')
+    other = AnalysisRequest.model_validate_json(b'{"prompt": "hi", "models": ["b"]}')
+    assert fingerprint(one) == fingerprint(same) != fingerprint(other)
+
+
+@pytest.mark.parametrize("key", ["a", " ", "~" * 255, "order 17/3"])
+def test_printable_ascii_is_a_key(key: str) -> None:
+    assert idempotency_key(key) == key
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\tb", "a\x7f"])
+def test_anything_else_is_refused(key: str) -> None:
+    with pytest.raises(InvalidInput, match="printable"):
+        idempotency_key(key)
+
+
+class FussyDatabase(Database):
+    """Stores rows, except what cannot be stored; a batch with such a row fails as a whole."""
+
+    def __init__(self) -> None:
+        super().__init__(connect("postgresql://nobody@127.0.0.1:1/none"))
+        self.statements = 0
+
+    async def fetch(self, statement: Any, *, seconds: float = 1) -> list[Row]:
+        self.statements += 1
+        rows = statement.compile().params["rows"]
+        if any(row["request"]["prompt"] == "poison" for row in rows):
+            raise DataError("INSERT", {}, ValueError("unsupported Unicode escape sequence"))
+        return [{"id": UUID(row["id"]), "created_at": datetime.now(UTC)} for row in rows]
+
+
+class SilentDoorbell(Doorbell):
+    """Keeps what was rung for."""
+
+    def __init__(self) -> None:
+        super().__init__(producer_app("redis://127.0.0.1:1/0"))
+        self.rung: list[str] = []
+
+    def ring(self, job_id: str) -> None:
+        self.rung.append(job_id)
+
+
+def submissions(catalog: Catalog, limit: int = 1000) -> tuple[Submissions, FussyDatabase, SilentDoorbell]:
+    database, doorbell = FussyDatabase(), SilentDoorbell()
+    backlog = Backlog(database, limit)
+    return Submissions(database, catalog, doorbell, backlog, timedelta(seconds=5)), database, doorbell
+
+
+async def test_submissions_that_come_together_are_committed_together_and_rung_for(catalog: Catalog) -> None:
+    desk, database, doorbell = submissions(catalog)
+    accepted = await asyncio.gather(*(desk.submit(asked(), owner="", idempotency_key=None) for _ in range(100)))
+    assert len({one.job.id for one in accepted}) == 100
+    assert database.statements == 1
+    assert sorted(doorbell.rung) == sorted(one.job.id for one in accepted)
+
+
+async def test_one_that_cannot_be_stored_does_not_fail_its_neighbours(catalog: Catalog) -> None:
+    desk, _, doorbell = submissions(catalog)
+    prompts = ["a", "poison", "b"]
+    outcomes = await asyncio.gather(
+        *(desk.submit(asked(prompt=prompt), owner="", idempotency_key=None) for prompt in prompts),
+        return_exceptions=True,
+    )
+    assert [isinstance(one, DataError) for one in outcomes] == [False, True, False]
+    assert len(doorbell.rung) == 2
+
+
+async def test_past_the_limit_submissions_are_refused_before_they_cost_anything(catalog: Catalog) -> None:
+    desk, database, _ = submissions(catalog, limit=2)
+    for _ in range(2):
+        await desk.submit(asked(), owner="", idempotency_key=None)
+    with pytest.raises(Busy) as refusal:
+        await desk.submit(asked(), owner="", idempotency_key=None)
+    assert refusal.value.retry_after_seconds
+    assert database.statements == 2
