@@ -3,6 +3,7 @@
 It keeps nothing, so the signal's default action, ending at once, is the right one.
 """
 
+import os
 import signal
 import sys
 
@@ -12,6 +13,9 @@ from cli.embedded.ports import LOOPBACK
 # context of its own, as long as the catalog says.
 SLOTS = 4
 CONTEXT_TOKENS_A_SLOT = 4096
+# llama.cpp's threads wait for each other by spinning: with a core each, any other busy process stops them all,
+# and on two cores a loaded machine took minutes for what one thread did in seconds.
+THREADS = max(1, (os.cpu_count() or 2) // 2)
 # llama.cpp's levels: 1 is errors.
 VERBOSITY = 1
 
@@ -25,6 +29,8 @@ def main() -> None:
     params.model.path = sys.argv[2]
     params.model_alias = {"ai/smollm2"}
     params.n_parallel = SLOTS
+    params.cpuparams.n_threads = THREADS
+    params.cpuparams_batch.n_threads = THREADS
     params.n_ctx = SLOTS * CONTEXT_TOKENS_A_SLOT
     # The default may grow to 8 GB of cached prompts.
     params.cache_ram_mib = 0

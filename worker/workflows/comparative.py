@@ -1,6 +1,7 @@
 """Ask every model at once, then let a lead model compare what they said."""
 
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -13,10 +14,14 @@ from worker.workflows.asking import ask_each, nobody_answered, status_of
 from worker.workflows.presentation import Section, as_list, present
 from worker.workflows.registry import Recipe, workflow
 
-# The bounds keep a small model, held to the schema, from filling an array for ever.
-MAX_ITEMS = 6
-MAX_CHARACTERS = 400
+# The bounds keep a small model, held to the schema, from filling an array or a string for ever; all of
+# them full come to about 700 tokens.
+MAX_ITEMS = 4
 MAX_VERDICT_TOKENS = 1200
+# Nearly the likeliest words, yet not quite: at 0 a small model repeats itself until the bounds stop it.
+TEMPERATURE = 0.2
+
+Sentence = Annotated[str, Field(max_length=160)]
 
 
 class Placing(BaseModel):
@@ -24,17 +29,17 @@ class Placing(BaseModel):
 
     answer: str = Field(max_length=2, description="The answer's letter.")
     score: int = Field(ge=0, le=10)
-    why: str = Field(max_length=MAX_CHARACTERS)
+    why: Sentence
 
 
 class Verdict(BaseModel):
     """What the lead model is asked for."""
 
-    summary: str = Field(max_length=2 * MAX_CHARACTERS)
-    agreements: list[str] = Field(max_length=MAX_ITEMS)
-    disagreements: list[str] = Field(max_length=MAX_ITEMS)
+    summary: str = Field(max_length=480)
+    agreements: list[Sentence] = Field(max_length=MAX_ITEMS)
+    disagreements: list[Sentence] = Field(max_length=MAX_ITEMS)
     ranking: list[Placing] = Field(max_length=32)
-    recommendation: str = Field(max_length=MAX_CHARACTERS)
+    recommendation: str = Field(max_length=240)
 
 
 @workflow("comparative")
@@ -77,10 +82,20 @@ def merge_call(request: Analysis, shown: Sequence[Anonymous]) -> Call:
         model=request.lead_model,
         messages=(Message(role="user", content=task),),
         parameters=Parameters(
-            temperature=0, max_tokens=MAX_VERDICT_TOKENS, timeout_seconds=request.options.timeout_seconds
+            temperature=TEMPERATURE,
+            max_tokens=MAX_VERDICT_TOKENS,
+            timeout_seconds=request.options.timeout_seconds,
         ),
-        schema=structured.schema(Verdict),
+        schema=verdict_schema([one.label for one in shown]),
     )
+
+
+def verdict_schema(labels: Sequence[str]) -> dict[str, Any]:
+    """The JSON Schema of a verdict on these answers: as many places as answers, and no other letters."""
+    schema = Verdict.model_json_schema()
+    schema["$defs"]["Placing"]["properties"]["answer"] = {"type": "string", "enum": list(labels)}
+    schema["properties"]["ranking"] |= {"minItems": len(labels), "maxItems": len(labels)}
+    return schema
 
 
 def named(verdict: Verdict, shown: Sequence[Anonymous]) -> dict[str, object]:

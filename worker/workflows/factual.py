@@ -1,7 +1,7 @@
 """Answer a question of fact, then take the answers apart into claims and weigh each."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -14,23 +14,26 @@ from worker.workflows.asking import ask_each, nobody_answered, status_of
 from worker.workflows.presentation import Section, as_list, present
 from worker.workflows.registry import Recipe, workflow
 
-MAX_CLAIMS = 12
-MAX_CHARACTERS = 300
-MAX_REPORT_TOKENS = 1500
+# See comparative.py for these numbers.
+MAX_CLAIMS = 6
+MAX_REPORT_TOKENS = 1200
+TEMPERATURE = 0.2
+
+Sentence = Annotated[str, Field(max_length=160)]
 
 
 class Claim(BaseModel):
     """One checkable statement."""
 
-    claim: str = Field(max_length=MAX_CHARACTERS)
+    claim: Sentence
     verdict: Literal["supported", "disputed", "unverified"]
-    support: str = Field(max_length=MAX_CHARACTERS, description="What speaks for the verdict.")
+    support: Sentence = Field(description="What speaks for the verdict.")
 
 
 class Report(BaseModel):
     """What the lead model is asked for. `confidence` is a whole number, mapped to 0..1 for the user."""
 
-    answer: str = Field(max_length=3 * MAX_CHARACTERS)
+    answer: str = Field(max_length=480)
     claims: list[Claim] = Field(max_length=MAX_CLAIMS)
     confidence: int = Field(ge=0, le=10)
 
@@ -81,9 +84,11 @@ def weigh_call(request: Analysis, shown: Sequence[Anonymous]) -> Call:
         model=request.lead_model,
         messages=(Message(role="user", content=task),),
         parameters=Parameters(
-            temperature=0, max_tokens=MAX_REPORT_TOKENS, timeout_seconds=request.options.timeout_seconds
+            temperature=TEMPERATURE,
+            max_tokens=MAX_REPORT_TOKENS,
+            timeout_seconds=request.options.timeout_seconds,
         ),
-        schema=structured.schema(Report),
+        schema=Report.model_json_schema(),
     )
 
 

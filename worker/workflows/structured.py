@@ -1,6 +1,6 @@
 """Structured answers from models that may not manage them: parse, repair, or say that it failed."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import json_repair
 from pydantic import BaseModel, ValidationError
@@ -27,8 +27,3 @@ def parse(text: str, shape: type[Document]) -> Document | None:
         except ValidationError:
             continue
     return None
-
-
-def schema(shape: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema that a server can hold a model to."""
-    return shape.model_json_schema()
