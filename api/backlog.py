@@ -19,6 +19,7 @@ class Backlog:
         self._database = database
         self._limit = limit
         self._queued = 0
+        self._admitted = 0
 
     def admit(self) -> None:
         """Let one more in.
@@ -29,13 +30,16 @@ class Backlog:
         if self._queued >= self._limit:
             raise Busy(f"{self._limit} jobs wait already.", retry_after_seconds=2 * REFRESH_SECONDS)
         self._queued += 1
+        self._admitted += 1
 
     async def keep(self) -> None:
         """Count again every second, for ever."""
         while True:
+            # Who comes in while we count may be in the count or not: better counted twice than not at all.
+            self._admitted = 0
             try:
                 row = await self._database.first(jobs.count_queued())
-                self._queued = row["count_1"] if row else 0
+                self._queued = (row["count_1"] if row else 0) + self._admitted
             except DependencyDown as error:
                 logger.warning("queued jobs not counted: %s", error.message)
             await asyncio.sleep(REFRESH_SECONDS)

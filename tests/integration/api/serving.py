@@ -1,0 +1,36 @@
+"""The real app on the real server, in the test's own loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import uvicorn
+
+from api.main import create_app
+from api.server import Server
+from common.settings import Settings
+
+PATIENCE_SECONDS = 20.0
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an API with these settings; the API has stopped when the context ends."""
+    app = create_app(settings)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        config = uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=5)
+        server = Server(config, app)
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS) as client:
+            running = asyncio.create_task(server.serve(sockets=[sock]))
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while not server.started:
+                        assert not running.done(), "the API did not start"
+                        await asyncio.sleep(0.01)
+                yield client
+            finally:
+                server.should_exit = True
+                await asyncio.wait_for(running, PATIENCE_SECONDS)
