@@ -14,7 +14,7 @@ COPY . .
 RUN pip --python /opt/ultra/bin/python install --no-cache-dir --no-deps --no-build-isolation --editable . \
  && pip --python /opt/ultra/bin/python uninstall --yes setuptools \
  && /opt/ultra/bin/python -m compileall -q . \
- && rm -rf build.lock *.egg-info
+ && rm -rf build.lock requirements *.egg-info
 
 FROM python:3.11-slim
 RUN groupadd --gid 10001 ultra \
