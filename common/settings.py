@@ -79,8 +79,9 @@ class Settings(BaseSettings):
     @field_validator("model_runner_url")
     @classmethod
     def _http(cls, value: str) -> str:
-        TypeAdapter(HttpUrl).validate_python(value)
-        return value.rstrip("/")
+        url = TypeAdapter(HttpUrl).validate_python(value)
+        # The specification gives the bare server; the API lies below a path that differs from server to server.
+        return value.rstrip("/") + ("/v1" if url.path in (None, "/") else "")
 
     @property
     def is_loopback(self) -> bool:
