@@ -112,6 +112,6 @@ def _table(summaries: "list[AnalysisSummary]") -> "Table":
             one.analysis_type,
             f"{one.progress.done}/{one.progress.total}",
             one.created_at[:19].replace("T", " "),
-            ", ".join(model.asked for model in one.models),
+            "\n".join(model.asked for model in one.models),
         )
     return table

@@ -7,7 +7,7 @@ import orjson
 from rich.console import Console
 
 # A pipe has no width; tables wrap here, and other text is never cut.
-PIPE_CHARACTERS = 140
+PIPE_CHARACTERS = 110
 
 
 def output() -> Console:

@@ -131,7 +131,7 @@ class _Stream(httpx.AsyncByteStream):
         self._is_cut = is_cut
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield b": welcome\n\n"
+        yield b": welcome\n\nretry: 1000\n\n"
         for one in self._told:
             yield one
         if self._is_cut:

@@ -39,7 +39,8 @@ async def test_a_server_that_does_not_stream_is_polled() -> None:
 
 async def test_something_that_buffers_streams_is_found_out() -> None:
     server = FakeServer(FINAL)
-    server.on("GET", EVENTS, lambda _: httpx.Response(200, headers={"content-type": "text/event-stream"}))
+    stream = {"headers": {"content-type": "text/event-stream"}, "content": b"retry: 1000\n\n"}
+    server.on("GET", EVENTS, lambda _: httpx.Response(200, **stream))
     events = await seen(server.client())
     assert events[-1] == Event("job.finished", FINAL)
     assert len(server.asked("GET", EVENTS)) == MAX_EMPTY_STREAMS
