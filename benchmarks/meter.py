@@ -1,6 +1,7 @@
 """CPU time of every process of both systems and of the servers that they share, while a figure is taken."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
@@ -32,9 +33,11 @@ class Meter:
 
 def _servers() -> dict[str, int]:
     """Our own descendants that are database and broker: the roots of their trees."""
-    found = {}
+    found: dict[str, int] = {}
+    # parents come before their children, so the first of a name is the root
     for process in psutil.Process().children(recursive=True):
-        parent = process.parent()
-        if process.name() in SERVERS and parent is not None and parent.name() != process.name():
-            found[SERVERS[process.name()]] = process.pid
+        with suppress(psutil.NoSuchProcess):  # Postgres starts and ends processes of its own all the time
+            name = SERVERS.get(process.name())
+            if name is not None:
+                found.setdefault(name, process.pid)
     return found
