@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from cli.exits import ServerRefused, ServerUnreachable
+from cli.exits import KeyMalformed, ServerRefused, ServerUnreachable
 from common.contracts.analyses import AnalysisPage, AnalysisRequest, JobAccepted
 from common.contracts.jobs import TERMINAL
 
@@ -56,9 +56,11 @@ class Client:
         try:
             self._http = httpx.AsyncClient(
                 base_url=server.url,
-                headers={"Authorization": f"Bearer {server.key}"} if server.key else {},
+                headers=_authorization(server.key),
                 transport=transport,
                 timeout=httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS),
+                # a proxy of the environment's would not find our own machine
+                trust_env=not is_loopback(server.url),
             )
         except httpx.InvalidURL as error:
             raise ServerUnreachable(server.url, str(error)) from error
@@ -169,6 +171,19 @@ class Client:
 def is_finished(document: Document) -> bool:
     """Whether nothing about this job will change any more."""
     return document["status"] in TERMINAL
+
+
+def is_loopback(url: str) -> bool:
+    """Whether this URL stays on this machine."""
+    host = httpx.URL(url).host
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _authorization(key: str | None) -> dict[str, str]:
+    key = (key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise KeyMalformed  # rather than an error of the HTTP library, which would show the key
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _path(job_id: str) -> str:

@@ -4,6 +4,7 @@ AppError
 └── CommandFailed             one line on standard error that says what to do next
     ├── ServerUnreachable     4
     ├── ServerRefused         2, or 4 where waiting would help
+    ├── KeyMalformed          2
     └── WaitedTooLong         5
 """
 
@@ -55,6 +56,12 @@ class ServerRefused(CommandFailed):
         is_theirs = self.is_retryable or status >= 500  # noqa: PLR2004
         self.exit_code = ExitCode.UNREACHABLE if is_theirs else ExitCode.USAGE
         super().__init__(detail, retry_after_seconds=retry_after_seconds)
+
+
+class KeyMalformed(CommandFailed):
+    """The API key has characters that no key has: see ULTRA_API_KEY or --key."""
+
+    exit_code = ExitCode.USAGE
 
 
 class WaitedTooLong(CommandFailed):

@@ -119,7 +119,8 @@ def _view(manner: Manner) -> View:
     if manner.output_format != "text":
         return LiveColumns(diagnostics()) if sys.stderr.isatty() else Silent()
     console = output()
-    return LiveColumns(console) if console.is_terminal else Lines(console.out)
+    can_redraw = console.is_terminal and not console.is_dumb_terminal
+    return LiveColumns(console) if can_redraw else Lines(console.out)
 
 
 def _deadline(manner: Manner) -> float | None:

@@ -3,6 +3,7 @@
 import httpx
 
 from cli.checks.finding import Finding, fail, ok, warn
+from cli.client import is_loopback
 from common.catalog.catalog import Catalog
 
 ANSWER_SECONDS = 5.0
@@ -38,7 +39,7 @@ def _missing(served: set[str], catalog: Catalog) -> list[Finding]:
 async def api(url: str) -> Finding | None:
     """What `/health` says; None if nobody answers at all."""
     try:
-        async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as http:
+        async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=not is_loopback(url)) as http:
             response = await http.get(f"{url}/health")
             health = response.json()
             status = health["status"]

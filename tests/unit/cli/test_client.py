@@ -1,8 +1,8 @@
 import httpx
 import pytest
 
-from cli.client import Client, Server
-from cli.exits import ExitCode, ServerRefused, ServerUnreachable
+from cli.client import Client, Server, is_loopback
+from cli.exits import ExitCode, KeyMalformed, ServerRefused, ServerUnreachable
 from common.contracts.analyses import AnalysisRequest
 from tests.unit.cli.fake_server import JOB_ID, PATH, FakeServer, answer, document, problem
 
@@ -83,4 +83,34 @@ async def test_a_refusal_without_an_explanation_shows_its_status(server: FakeSer
 async def test_an_address_that_is_none_is_an_error_in_one_line(url: str) -> None:
     with pytest.raises(ServerUnreachable, match="Cannot reach a server at"):
         async with Client(Server(url)) as client:
+            await client.document(JOB_ID)
+
+
+@pytest.mark.parametrize("key", ["ultra_ab\nc", "ultra_\u00e9"])
+def test_a_key_that_cannot_be_sent_is_not_shown_either(server: FakeServer, key: str) -> None:
+    with pytest.raises(KeyMalformed) as malformed:
+        server.client(key=key)
+    assert "ultra_" not in malformed.value.message
+
+
+async def test_a_key_from_a_file_may_end_with_its_newline(server: FakeServer) -> None:
+    async with server.client(key="ultra_secret\n") as client:
+        await client.document(JOB_ID)
+    assert server.requests[0].headers["authorization"] == "Bearer ultra_secret"
+
+
+async def test_a_proxy_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:2")
+    assert [is_loopback(url) for url in ("http://127.0.0.1:8000", "http://[::1]", "https://example.org")] == [
+        *(True, True, False)
+    ]
+    async with Client(Server("http://localhost:1")) as client:
+        assert not client._http._mounts
+
+
+async def test_a_fault_of_the_server_names_the_request_that_the_log_has(server: FakeServer) -> None:
+    body = {"title": "Something went wrong on our side.", "detail": "The log has it under this request id."}
+    server.on("GET", PATH, lambda _: httpx.Response(500, json=body, headers={"x-request-id": "abc123"}))
+    async with server.client() as client:
+        with pytest.raises(ServerRefused, match="abc123"):
             await client.document(JOB_ID)
