@@ -43,7 +43,7 @@ format: setup ## Rewrite the sources as the linter wants them
 	@$(BIN)/ruff format .
 
 bench: setup ## Measure against a bare FastAPI + Celery peer; writes docs/performance-table.md
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run
 
 lock: setup ## Resolve the dependencies again
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.lock
