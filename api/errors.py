@@ -6,8 +6,10 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from api.problems import FieldError, problem
 from common.errors import (
@@ -46,8 +48,12 @@ MAX_FIELD_ERRORS = 20
 MAX_FIELD_CHARACTERS = 100
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error that reaches the app as a problem document."""
+def install(app: FastAPI, routes: Sequence[BaseRoute] = ()) -> None:
+    """Answer every error that reaches the app as a problem document.
+
+    `routes` are those that share a path with another: a wrong method is answered with all that are right.
+    """
+    app.state.routes = routes
     app.add_exception_handler(AppError, _on_app_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -104,9 +110,19 @@ async def _on_validation_error(_: Request, error: Exception) -> Response:
     return from_validation(error.errors())
 
 
-async def _on_http_exception(_: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     """What Starlette itself answers: no such path, no such method, a body that is too large."""
     assert isinstance(error, HTTPException)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"allow": ", ".join(sorted(_methods(request, error)))}
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
-    return problem(error.status_code, code, phrase, str(error.detail), headers=error.headers)
+    return problem(error.status_code, code, phrase, str(error.detail), headers=headers)
+
+
+def _methods(request: Request, error: HTTPException) -> set[str]:
+    """Every method of this path. Starlette itself names those of one route only."""
+    matching = (one for one in request.app.state.routes if one.matches(request.scope)[0] is not Match.NONE)
+    named = {method for route in matching for method in getattr(route, "methods", None) or ()}
+    return (named | set(Headers(error.headers or {}).get("allow", "").split(", "))) - {""}

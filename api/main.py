@@ -31,6 +31,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or load_settings()
     models = load_catalog(settings)
     metrics = Metrics()
+    needs_key = is_key_required(settings)
     app_version = version("ultrallm")
 
     @asynccontextmanager
@@ -50,13 +51,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
     )
-    errors.install(app)
-    openapi.complete(app)
-    for routes in (analyses, jobs, catalog, health):
-        app.include_router(routes.router)
+    routers = [routes.router for routes in (analyses, jobs, catalog, health)]
+    errors.install(app, [route for router in routers for route in router.routes])
+    openapi.complete(app, is_key_required=needs_key)
+    for router in routers:
+        app.include_router(router)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
-    if not is_key_required(settings) and not settings.ultra_insecure:
+    if not needs_key and not settings.ultra_insecure:
         app.add_middleware(HostGuard, names=host_names(settings))
     app.add_middleware(Observing, metrics=metrics)
     return app

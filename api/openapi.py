@@ -90,14 +90,15 @@ def reference(contract: type[BaseModel]) -> dict[str, str]:
     return {"$ref": REFERENCE.format(model=contract.__name__)}
 
 
-def complete(app: FastAPI) -> None:
+def complete(app: FastAPI, *, is_key_required: bool) -> None:
     """Add what routes that read headers and bodies by themselves do not tell FastAPI."""
+    without_key: list[dict[str, list[str]]] = [] if is_key_required else [{}]
     plain = app.openapi
 
     def completed() -> dict[str, Any]:
         schema = plain()
         if "security" not in schema:
-            schema["security"] = [{name: []} for name in SECURITY_SCHEMES]
+            schema["security"] = without_key + [{name: []} for name in SECURITY_SCHEMES]
             components = schema.setdefault("components", {})
             components["securitySchemes"] = SECURITY_SCHEMES
             components["schemas"] = _schemas(*SCHEMAS) | {

@@ -22,6 +22,14 @@ data: {"id":"01938c6e-7c1a-7d3e-9a5b-2f4c8d6e1a07","status":"completed"}
 
 """
 
+EVENT_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "Send it back as `Last-Event-ID` to resume."},
+        "event": {"type": "string"},
+        "data": {"type": "string", "description": "JSON."},
+    },
+}
 EVENT_RESPONSES: Responses = {
     200: {
         "description": (
@@ -29,7 +37,7 @@ EVENT_RESPONSES: Responses = {
             "text}`, `call.reset {call, attempt}` (forget this call's deltas), `call.finished` and `call.failed` "
             "`{call, model, answer}`, and last `job.finished` with the whole document. A comment every 15 s."
         ),
-        "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": EXAMPLE}},
+        "content": {MEDIA_TYPE: {"itemSchema": EVENT_SCHEMA, "example": EXAMPLE}},
     },
     204: {"description": "The last event of this job was `Last-Event-ID`: do not come back."},
 }
