@@ -24,7 +24,7 @@ KINDS = {
         # Steps of a few milliseconds, gathered into batches on the loop: more threads only contend.
         Kind("control", ("control",), threads=4),
         # A thread here waits for a server somewhere else; the loop does the talking.
-        Kind("cloud", ("cloud",), threads=512),
+        Kind("cloud", ("cloud",), threads=1000),
         # A local server works on a few requests at a time; the others wait in its line.
         Kind("local", ("local",), threads=16),
         Kind("worker", ("control", "cloud", "local"), threads=256),

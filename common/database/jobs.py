@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, TextClause, Uuid, any_, bindparam, delete, func, literal, select, text
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.dialects.postgresql import JSON, JSONB, aggregate_order_by
 from sqlalchemy.sql.dml import ReturningDelete
 
 from common.contracts.jobs import TERMINAL
@@ -33,8 +33,8 @@ _INSERT = text(
 _BEGIN_ROUNDS = text(
     """
     WITH asked AS (
-        SELECT * FROM jsonb_to_recordset(:calls) AS c(
-            id uuid, job_id uuid, round int, position int, model text, queue text, fingerprint text, request jsonb)
+        SELECT * FROM json_to_recordset(:calls) AS c(
+            id uuid, job_id uuid, round int, position int, model text, queue text, fingerprint text, request json)
     ), size AS (
         SELECT job_id, round, count(*)::int AS n FROM asked GROUP BY job_id, round
     ), turn AS (
@@ -56,26 +56,26 @@ _BEGIN_ROUNDS = text(
     FROM asked a JOIN won ON won.id = a.job_id
     RETURNING job_id
     """
-).bindparams(bindparam("calls", type_=JSONB))
+).bindparams(bindparam("calls", type_=JSON))
 
 _FINISH = text(
     """
     WITH ending AS (
-        SELECT * FROM jsonb_to_recordset(:rows) AS e(
-            id uuid, round int, status text, result jsonb, text text, error jsonb)
+        SELECT * FROM json_to_recordset(:rows) AS e(
+            id uuid, round int, status text, result json, text text, error jsonb)
     ), turn AS (
         SELECT j.id FROM jobs j JOIN ending e USING (id) ORDER BY j.id FOR NO KEY UPDATE OF j
     )
     UPDATE jobs j
-    SET status = e.status, result = nullif(e.result, 'null'::jsonb), text = e.text,
-        error = nullif(e.error, 'null'::jsonb), started_at = coalesce(j.started_at, now()),
+    SET status = e.status, result = e.result, text = e.text, error = e.error,
+        started_at = coalesce(j.started_at, now()),
         finished_at = now(), due_at = NULL
     FROM ending e, turn t
     WHERE j.id = e.id AND j.id = t.id AND j.round = e.round AND j.pending = 0
       AND j.status IN ('queued', 'running')
     RETURNING j.id
     """
-).bindparams(bindparam("rows", type_=JSONB))
+).bindparams(bindparam("rows", type_=JSON))
 
 _CANCEL = text(
     """

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     ARRAY,
+    JSON,
     Column,
     DateTime,
     ForeignKey,
@@ -39,7 +40,8 @@ jobs = Table(
     # calls of the current round that have no result yet: the fan-in
     Column("pending", Integer, nullable=False, server_default=text("0")),
     Column("total", Integer, nullable=False, server_default=text("0")),
-    Column("result", JSONB),
+    # json, not jsonb: documents are shown with their fields in the order the workflow gave them
+    Column("result", JSON),
     Column("text", Text),
     Column("error", JSONB),
     Column("idempotency_key", Text),
@@ -71,7 +73,8 @@ calls = Table(
     Column("model", Text, nullable=False),
     Column("queue", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
-    Column("request", JSONB, nullable=False),
+    # json, not jsonb: a model held to a schema fills its fields in the order they stand there
+    Column("request", JSON, nullable=False),
     Column("status", Text, nullable=False, server_default=text("'queued'")),
     # claims so far; each claim's number is its fencing token
     Column("attempt", Integer, nullable=False, server_default=text("0")),

@@ -21,7 +21,8 @@ MAX_VERDICT_TOKENS = 1200
 # Nearly the likeliest words, yet not quite: at 0 a small model repeats itself until the bounds stop it.
 TEMPERATURE = 0.2
 
-Sentence = Annotated[str, Field(max_length=160)]
+# The lower bound is asked for, not insisted on: it keeps a small model from filling lists with single letters.
+Sentence = Annotated[str, Field(max_length=160, json_schema_extra={"minLength": 20})]
 
 
 class Placing(BaseModel):
@@ -101,11 +102,13 @@ def verdict_schema(labels: Sequence[str]) -> dict[str, Any]:
 def named(verdict: Verdict, shown: Sequence[Anonymous]) -> dict[str, object]:
     """The verdict with the models' names put back; a letter that was never given out is dropped."""
     by_label = {one.label: one.answer for one in shown}
-    ranking = []
+    ranking: list[dict[str, Any]] = []
     for placing in verdict.ranking:
         answer = by_label.pop(placing.answer.strip().upper(), None)  # a letter counts once
         if answer is not None:
             ranking.append({"model": answer.model, "score": placing.score, "why": placing.why})
+    # small models list places in any order; the sort is stable, so equal scores keep theirs
+    ranking.sort(key=lambda place: place["score"], reverse=True)
     return {
         "parsed": True,
         "summary": verdict.summary,

@@ -19,7 +19,7 @@ MAX_CLAIMS = 6
 MAX_REPORT_TOKENS = 1200
 TEMPERATURE = 0.2
 
-Sentence = Annotated[str, Field(max_length=160)]
+Sentence = Annotated[str, Field(max_length=160, json_schema_extra={"minLength": 20})]
 
 
 class Claim(BaseModel):

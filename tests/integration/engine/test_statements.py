@@ -104,3 +104,14 @@ async def test_each_ring_doubles_the_wait_for_the_next(desk: Desk) -> None:
         [wait] = await desk.sql("SELECT extract(epoch FROM due_at - now()) AS seconds FROM jobs")
         waits.append(round(float(wait["seconds"])))
     assert waits == [5, 10, 20]
+
+
+async def test_a_request_keeps_the_order_of_its_fields(desk: Desk) -> None:
+    """A model held to a schema fills the fields in the order they stand there: the why after the score."""
+    job_id = await desk.submit("mock-a", ring=False)
+    [asked] = round_of(job_id, 1)
+    asked["request"] = {"ranking": 1, "why": 2, "a": {"score": 3, "b": 4}}
+    await desk.execute(jobs.begin_rounds([asked], GRACE))
+    [claimed] = await desk.execute(calls.claim([UUID(asked["id"])], "w", LEASE))
+    assert list(claimed["request"]) == ["ranking", "why", "a"]
+    assert list(claimed["request"]["a"]) == ["score", "b"]
