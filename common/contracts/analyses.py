@@ -30,6 +30,7 @@ class AnalysisOptions(BaseModel):
     max_tokens: int | None = Field(None, ge=1, le=131_072)
     timeout_seconds: float | None = Field(None, gt=0, le=3600, description="Deadline of each call.")
     system: StorableText | None = Field(None, max_length=100_000, description="System prompt for every model.")
+    cache: bool = Field(False, description="Allow a cached answer. This release caches none: every answer is fresh.")
     merge: bool = Field(True, description="False returns the answers without a lead model's comparison.")
 
 

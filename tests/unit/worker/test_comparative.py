@@ -115,3 +115,17 @@ def test_the_verdict_is_held_to_one_place_an_answer() -> None:
     ranking = merge.schema_["properties"]["ranking"]
     assert (ranking["minItems"], ranking["maxItems"]) == (2, 2)
     assert merge.schema_["$defs"]["Placing"]["properties"]["answer"]["enum"] == ["A", "B"]
+
+
+def test_a_lead_model_that_was_held_to_no_bounds_may_say_more() -> None:
+    verdict = VERDICT | {"summary": "long " * 500, "agreements": ["point"] * 12}
+    outcome = drive(compare, analysis("a", "b"), [answer("a"), answer("b")], [answer("lead", json.dumps(verdict))])
+    assert outcome.result["parsed"] is True
+    assert len(outcome.result["agreements"]) == 12
+
+
+def test_the_ranking_begins_with_the_best() -> None:
+    places = [{"answer": "A", "score": 2, "why": "x"}, {"answer": "B", "score": 8, "why": "y"}]
+    verdict = VERDICT | {"ranking": places}
+    outcome = drive(compare, analysis("a", "b"), [answer("a"), answer("b")], [answer("lead", json.dumps(verdict))])
+    assert [place["score"] for place in outcome.result["ranking"]] == [8, 2]
