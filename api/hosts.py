@@ -5,6 +5,7 @@ blessing (DNS rebinding). Its requests carry that name in `Host`; addresses cann
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.problems import problem
 
 
+@lru_cache(maxsize=1024)
 def is_own_name(host: str, names: frozenset[str]) -> bool:
     """Whether a `Host` header is an IP address, localhost, or one of our names."""
     name = _without_port(host.strip().lower())

@@ -1,5 +1,6 @@
 """Around every request: its id, its log line, its measure, and an answer when our own code fails."""
 
+import itertools
 import logging
 import secrets
 import time
@@ -10,6 +11,9 @@ from api.errors import unexpected
 from api.metrics import Metrics
 
 MAX_ID_BYTES = 128
+# Ids of our own: random once a process, counted from there.
+_PROCESS = secrets.token_hex(8).encode()
+_count = itertools.count()
 SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:")
 
 logger = logging.getLogger("api.access")
@@ -55,7 +59,7 @@ def _request_id(scope: Scope) -> bytes:
     given: bytes = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     if 0 < len(given) <= MAX_ID_BYTES and SAFE.issuperset(given):
         return given
-    return secrets.token_hex(12).encode()
+    return b"%b%08x" % (_PROCESS, next(_count))
 
 
 def _template(scope: Scope) -> str:
