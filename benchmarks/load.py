@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import orjson
 import uvloop
@@ -61,10 +62,11 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     raw = encode("POST", given.path, given.body.encode())
     load = uvloop.run(generate(given.port, raw, given.connections, given.seconds, given.count))
-    print(orjson.dumps(asdict(load)).decode())
+    given.output.write_bytes(orjson.dumps(asdict(load)))
 
 
 if __name__ == "__main__":

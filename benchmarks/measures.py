@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 
@@ -71,7 +72,8 @@ async def _post_and_poll(system: System, body: bytes) -> float:
 
 
 def _load(system: System, body: str, limit: Sequence[str]) -> Load:
-    command = ["-m", "benchmarks.load", "--port", str(system.port), "--path", system.submit_path]
+    command = [sys.executable, "-m", "benchmarks.load", "--port", str(system.port), "--path", system.submit_path]
     command += ["--connections", str(CONNECTIONS), "--body", body, *limit]
-    done = subprocess.run([sys.executable, *command], capture_output=True, check=True, timeout=180)
-    return Load(**orjson.loads(done.stdout))
+    with tempfile.NamedTemporaryFile(suffix=".json") as output:
+        subprocess.run([*command, "--output", output.name], check=True, timeout=180)
+        return Load(**orjson.loads(output.read()))
