@@ -1,6 +1,5 @@
 """How many jobs wait, known without asking for each submission."""
 
-import asyncio
 import logging
 
 from api.database import Database
@@ -32,14 +31,13 @@ class Backlog:
         self._queued += 1
         self._admitted += 1
 
-    async def keep(self) -> None:
-        """Count again every second, for ever."""
-        while True:
-            # Who comes in while we count may be in the count or not: better counted twice than not at all.
-            self._admitted = 0
-            try:
-                row = await self._database.first(jobs.count_queued())
-                self._queued = (row["count_1"] if row else 0) + self._admitted
-            except DependencyDown as error:
-                logger.warning("queued jobs not counted: %s", error.message)
-            await asyncio.sleep(REFRESH_SECONDS)
+    async def count(self) -> None:
+        """Count again; keeps the last figure while Postgres is away."""
+        # Who comes in while we count may be in the count or not: better counted twice than not at all.
+        self._admitted = 0
+        try:
+            row = await self._database.first(jobs.count_queued())
+        except DependencyDown as error:
+            logger.warning("queued jobs not counted: %s", error.message)
+            return
+        self._queued = (row["count_1"] if row else 0) + self._admitted

@@ -46,9 +46,11 @@ class Jobs:
         """End the job and stop what it asked of models; a job that had ended stays as it is."""
         await self.mark(job_id, caller)
         number = parse_id(job_id)
-        if await self._database.first(jobs.cancel(number)) is not None:
-            await self._database.fetch(calls.cancel(number))
+        has_ended_now = await self._database.first(jobs.cancel(number)) is not None
+        # Also where it had been cancelled before: the one who did may have got no further.
+        if await self._database.fetch(calls.cancel(number)) or has_ended_now:
             await self._tell_workers(job_id)
+        if has_ended_now:
             self._events.append(number, "job.finished", {"status": "cancelled"})
         return await self.load(job_id, caller)
 

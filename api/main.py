@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.responses import RedirectResponse, Response
 
 from api import errors, openapi
 from api.auth import is_key_required
@@ -56,12 +57,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     openapi.complete(app, is_key_required=needs_key)
     for router in routers:
         app.include_router(router)
+    app.add_api_route("/", start_page, include_in_schema=False)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
     if not needs_key and not settings.ultra_insecure:
         app.add_middleware(HostGuard, names=host_names(settings))
     app.add_middleware(Observing, metrics=metrics)
     return app
+
+
+async def start_page() -> Response:
+    """People who open the bare address want to know what this is."""
+    return RedirectResponse("/docs")
 
 
 def host_names(settings: Settings) -> frozenset[str]:

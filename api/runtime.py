@@ -8,7 +8,8 @@ from datetime import timedelta
 from redis.asyncio import Redis
 
 from api.auth import Auth, is_key_required, refuse_locked_door
-from api.backlog import Backlog
+from api.background import keep_doing
+from api.backlog import REFRESH_SECONDS, Backlog
 from api.database import Database
 from api.events.endings import PostgresEndings
 from api.events.hub import Hub
@@ -76,7 +77,7 @@ class Runtime:
             ConfigError: the door is locked and there is no key.
         """
         await refuse_locked_door(self.settings, self.database)
-        counting = asyncio.create_task(self.backlog.keep())
+        counting = asyncio.create_task(keep_doing(self.backlog.count, pause_seconds=REFRESH_SECONDS))
         try:
             async with self.hub.running():
                 yield

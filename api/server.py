@@ -1,6 +1,7 @@
 """Running the app on uvicorn."""
 
 import asyncio
+import resource
 import signal
 import socket
 
@@ -18,6 +19,7 @@ from common.settings import Settings
 DRAIN_SECONDS = 3
 # Above the 60 s after which load balancers usually let an idle connection go: they should be first.
 KEEP_ALIVE_SECONDS = 65
+ENOUGH_FILES = 65_536
 
 
 def run(settings: Settings, host: str, port: int) -> None:
@@ -29,6 +31,7 @@ def run(settings: Settings, host: str, port: int) -> None:
     configure_logging(settings)
     app = create_app(settings)
     asyncio.run(_refuse_locked_door(settings))
+    allow_open_files()
     config = uvicorn.Config(
         app,
         host=host,
@@ -51,6 +54,14 @@ def run(settings: Settings, host: str, port: int) -> None:
     server.run()
     if not server.started:
         raise SystemExit(1)
+
+
+def allow_open_files() -> None:
+    """As many as this user may: each watcher holds one, and the usual default is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Server(uvicorn.Server):

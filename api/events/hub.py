@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from api.background import keep_doing
 from api.events.channel import Channel
 from api.events.endings import Ending, EndingSource, StillRunning
 from api.events.ids import postgres_id
@@ -38,6 +39,7 @@ class Hub:
         self._is_watched = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_source_away = False
+        self._late: set[str] = set()
         self._waking: asyncio.Task[None] | None = None
         self._has_unread_jobs = False
         self.is_closing = False
@@ -45,7 +47,11 @@ class Hub:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow events while the context lasts."""
-        background = [asyncio.create_task(one) for one in (self._keep_reading(), self._keep_checking(), self._tick())]
+        background = [
+            asyncio.create_task(keep_doing(self._read)),
+            asyncio.create_task(keep_doing(self._check, pause_seconds=CHECK_SECONDS)),
+            asyncio.create_task(keep_doing(self._beat, pause_seconds=HEARTBEAT_SECONDS)),
+        ]
         try:
             yield
         finally:
@@ -106,24 +112,23 @@ class Hub:
             self._has_unread_jobs = False
             await self._source.wake()
 
-    async def _keep_reading(self) -> None:
-        while True:
-            await self._is_watched.wait()
-            try:
-                found = await self._source.read(
-                    {job_id: one.last_stream_id for job_id, one in self._channels.items() if not one.is_finishing}
-                )
-            except DependencyDown as error:
-                if not self._is_source_away:
-                    logger.warning("events not read, watchers get the end of jobs from Postgres: %s", error.message)
-                self._is_source_away = True
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            self._is_source_away = False
-            for job_id, events in found.items():
-                channel = self._channels.get(job_id)
-                if channel is not None and not channel.is_finishing:
-                    self._take(channel, events)
+    async def _read(self) -> None:
+        """Read once what is new of all watched jobs."""
+        await self._is_watched.wait()
+        unfinished = {job_id: one.last_stream_id for job_id, one in self._channels.items() if not one.is_finishing}
+        try:
+            found = await self._source.read(unfinished)
+        except DependencyDown as error:
+            if not self._is_source_away:
+                logger.warning("events not read, watchers get the end of jobs from Postgres: %s", error.message)
+            self._is_source_away = True
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        self._is_source_away = False
+        for job_id, events in found.items():
+            channel = self._channels.get(job_id)
+            if channel is not None and not channel.is_finishing:
+                self._take(channel, events)
 
     def _take(self, channel: Channel, events: Sequence[Event]) -> None:
         has_grown = False
@@ -148,26 +153,22 @@ class Hub:
             logger.debug("no stream of %s: %s", channel.job_id, error.message)
         self._finish_soon(channel, None)
 
-    async def _keep_checking(self) -> None:
+    async def _check(self) -> None:
         """Find the jobs whose last event never came: Redis was flushed, or away, or a worker died with it."""
-        late: set[str] = set()
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            waiting = [job_id for job_id, one in self._channels.items() if not one.is_finishing]
-            if not waiting:
-                late = set()
-                continue
-            try:
-                ended = await self._endings.find_ended(waiting)
-            except DependencyDown as error:
-                logger.warning("watched jobs not looked at: %s", error.message)
-                continue
-            # One more round for an event that is on its way, unless none can come.
-            overdue = ended if self._is_source_away else ended & late
-            late = ended
-            for job_id in overdue:
-                if job_id in self._channels:
-                    self._finish_soon(self._channels[job_id], None)
+        waiting = [job_id for job_id, one in self._channels.items() if not one.is_finishing]
+        if not waiting:
+            return
+        try:
+            ended = await self._endings.find_ended(waiting)
+        except DependencyDown as error:
+            logger.warning("watched jobs not looked at: %s", error.message)
+            return
+        # One more round for an event that is on its way, unless none can come.
+        overdue = ended if self._is_source_away else ended & self._late
+        self._late = ended
+        for job_id in overdue:
+            if job_id in self._channels:
+                self._finish_soon(self._channels[job_id], None)
 
     def _finish_soon(self, channel: Channel, event_id: str | None) -> None:
         if not channel.is_finishing:
@@ -176,9 +177,13 @@ class Hub:
 
     async def _finish(self, channel: Channel, event_id: str | None) -> None:
         """Close the channel with the job's document. Without an event's id, say first what the stream did not."""
-        ending = await self._load(channel)
+        try:
+            ending = await self._load(channel)
+        except Exception:
+            logger.exception("end of %s cannot be shown", channel.job_id)
+            ending = None
         if ending is None:
-            channel.close()  # deleted: there is nothing to show
+            channel.close()  # deleted, or our fault: there is nothing to show
         elif event_id is not None:
             channel.end_with(event_id, ending.finish)
         else:
@@ -196,14 +201,12 @@ class Hub:
                 logger.warning("end of %s not loaded: %s", channel.job_id, error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _tick(self) -> None:
-        """Wake every reader now and then: it has a heartbeat to send. Those that are stuck are let go."""
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            for channel in list(self._channels.values()):
-                for reader in list(channel.readers):
-                    reader.drop_if_stuck(STUCK_SECONDS)
-                channel.wake(HEARTBEAT)
+    async def _beat(self) -> None:
+        """Wake every reader: it has a heartbeat to send. Those that are stuck are let go."""
+        for channel in list(self._channels.values()):
+            for reader in list(channel.readers):
+                reader.drop_if_stuck(STUCK_SECONDS)
+            channel.wake(HEARTBEAT)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

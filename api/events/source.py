@@ -76,7 +76,9 @@ class RedisSource:
                 self._last_wake = entries[-1][0].decode()
             else:
                 found[key.rpartition(":")[2]] = [
-                    Event(entry_id.decode(), fields[b"e"].decode(), fields[b"d"]) for entry_id, fields in entries
+                    Event(entry_id.decode(), fields[b"e"].decode(), fields[b"d"])
+                    for entry_id, fields in entries
+                    if b"e" in fields and b"d" in fields
                 ]
         return found
 

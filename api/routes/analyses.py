@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.bodies import read_json
 from api.cursors import decode_cursor, encode_cursor
+from api.database import Row
 from api.dependencies import JobId, ReaderDep, RuntimeDep, SubmitterDep, runtime_of
 from api.events.waiting import wait_for_end
 from api.openapi import header_parameter, json_body, problems
@@ -89,9 +90,7 @@ async def show_analysis(job_id: JobId, request: Request, runtime: RuntimeDep, ca
     """The whole analysis, as far as it has come. `If-None-Match` with the last ETag makes polling cheap."""
     if (same := await unchanged(request, runtime.jobs, job_id, caller)) is not None:
         return same
-    row = await runtime.jobs.load(job_id, caller)
-    if not documents.is_analysis(row):
-        raise JobNotFound
+    row = analysis_row(await runtime.jobs.load(job_id, caller))
     return job_document(row, documents.analysis(row))
 
 
@@ -115,6 +114,7 @@ async def watch_analysis(job_id: JobId, request: Request, runtime: RuntimeDep, c
 )
 async def cancel_analysis(job_id: JobId, runtime: RuntimeDep, caller: SubmitterDep) -> Response:
     """End the analysis and stop what its models are doing. One that has ended stays as it is."""
+    analysis_row(await runtime.jobs.load(job_id, caller))
     row = await runtime.jobs.cancel(job_id, caller)
     return job_document(row, documents.analysis(row))
 
@@ -127,6 +127,7 @@ async def cancel_analysis(job_id: JobId, runtime: RuntimeDep, caller: SubmitterD
 )
 async def delete_analysis(job_id: JobId, runtime: RuntimeDep, caller: SubmitterDep) -> Response:
     """Forget an ended analysis, its answers and its events. One that runs is refused: cancel it first."""
+    analysis_row(await runtime.jobs.load(job_id, caller))
     await runtime.jobs.remove(job_id, caller)
     return Response(status_code=204)
 
@@ -160,6 +161,17 @@ async def list_analyses(
     shown = rows[:limit]
     more = encode_cursor(shown[-1]["id"]) if len(rows) > limit else None
     return document(AnalysisPage(data=[documents.summary(row) for row in shown], next_cursor=more))
+
+
+def analysis_row(row: Row) -> Row:
+    """The row, if it is an analysis.
+
+    Raises:
+        JobNotFound: a job of another kind, which has its place under `/api/jobs`.
+    """
+    if not documents.is_analysis(row):
+        raise JobNotFound
+    return row
 
 
 def _model_id(catalog: Catalog, name: str) -> str:
