@@ -15,6 +15,11 @@ from worker.runtime import Runtime
 from worker.tasks import register
 
 
+# Accepting and showing work comes before doing it: on a machine they share, an API beside busy workers still
+# answers. Half the weight of an ordinary process, for the kernel's scheduler.
+NICENESS = 3
+
+
 def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, name: str | None = None) -> int:
     """Run a worker until it is told to stop; returns its exit code.
 
@@ -22,6 +27,7 @@ def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, na
     and puts the others back into the queue.
     """
     configure_logging(settings)
+    os.nice(NICENESS)
     hostname = f"{kind.name}.{os.getpid()}@{name or socket.gethostname()}"
     app = create_app(settings)
     runtime = Runtime(settings, kind, hostname, app)
