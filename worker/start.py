@@ -14,7 +14,6 @@ from worker.kinds import Kind
 from worker.runtime import Runtime
 from worker.tasks import register
 
-
 # Accepting and showing work comes before doing it: on a machine they share, an API beside busy workers still
 # answers. Half the weight of an ordinary process, for the kernel's scheduler.
 NICENESS = 3
