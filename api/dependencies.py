@@ -5,9 +5,8 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from api.auth import Caller
+from api.examples import JOB_ID
 from api.runtime import Runtime
-
-EXAMPLE_ID = "01938c6e-7c1a-7d3e-9a5b-2f4c8d6e1a07"
 
 
 def runtime_of(request: Request) -> Runtime:
@@ -33,4 +32,4 @@ ReaderDep = Annotated[Caller, Depends(_reader)]
 SubmitterDep = Annotated[Caller, Depends(_submitter)]
 """Somebody who may make, cancel and delete jobs."""
 
-JobId = Annotated[str, Path(description="The job's id.", json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID])]
+JobId = Annotated[str, Path(description="The job's id.", json_schema_extra={"format": "uuid"}, examples=[JOB_ID])]

@@ -44,7 +44,13 @@ MEANINGS = {
     503: "Postgres is away; `Retry-After` says when to come back.",
 }
 RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
-REQUEST_ID = {"description": "The request's id: the caller's own, or a new one.", "schema": {"type": "string"}}
+STRING = {"type": "string"}
+SUBMITTED = {
+    "Location": {"description": "Where to poll.", "schema": STRING},
+    "Preference-Applied": {"description": "What of `Prefer` was heeded.", "schema": STRING},
+    "Idempotency-Replayed": {"description": "`true`: an earlier request made this job.", "schema": STRING},
+}
+REQUEST_ID = {"description": "The request's id: the caller's own, or a new one.", "schema": STRING}
 
 REFERENCE = "#/components/schemas/{model}"
 SCHEMAS: tuple[type[BaseModel], ...] = (Problem, AnalysisRequest)
@@ -125,6 +131,8 @@ def _problem_response(status: int) -> dict[str, Any]:
         "description": MEANINGS[status],
         "content": {MEDIA_TYPE: {"schema": reference(Problem)}},
     }
+    if status == 401:  # noqa: PLR2004
+        response["headers"] = {"WWW-Authenticate": {"description": "`Bearer`.", "schema": STRING}}
     if status in {429, 503}:
         response["headers"] = RETRY_AFTER
     return response

@@ -11,16 +11,21 @@ from api.auth import Caller
 from api.database import Row
 from api.etags import etag, is_known
 from api.events.channel import Finish
+from api.examples import shown
 from api.jobs import Jobs
 from common.database import jobs
 
 JSON = "application/json"
 
 _ETAG = {"ETag": {"description": "Changes whenever the document does.", "schema": {"type": "string"}}}
-ETAG_HEADERS: dict[int | str, dict[str, Any]] = {
-    200: {"headers": _ETAG},
-    304: {"description": "The caller has this state already.", "headers": _ETAG},
-}
+
+
+def etag_responses(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """How an operation that sends an ETag is described."""
+    return {
+        200: {"headers": _ETAG} | shown(example),
+        304: {"description": "The caller has this state already.", "headers": _ETAG},
+    }
 
 
 def document(content: BaseModel, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -9,9 +9,10 @@ from api.cursors import decode_cursor, encode_cursor
 from api.database import Row
 from api.dependencies import JobId, ReaderDep, RuntimeDep, SubmitterDep, runtime_of
 from api.events.waiting import wait_for_end
-from api.openapi import header_parameter, json_body, problems
+from api.examples import ACCEPTED, ANALYSIS, PAGE, shown
+from api.openapi import SUBMITTED, header_parameter, json_body, problems
 from api.prefer import MAX_WAIT_SECONDS, parse_prefer
-from api.responses import ETAG_HEADERS, document, finished_document, job_document, unchanged
+from api.responses import document, etag_responses, finished_document, job_document, unchanged
 from api.routes.watching import EVENT_RESPONSES, EVENTS_EXTRA, watch
 from api.submit import MAX_KEY_CHARACTERS, idempotency_key
 from common import documents
@@ -52,7 +53,11 @@ SUBMIT_EXTRA: dict[str, Any] = {
     summary="Submit an analysis",
     response_model=JobAccepted,
     responses=problems(404, 409, 413, 415, 422, 429)
-    | {200: {"model": AnalysisDocument, "description": "Finished within the `Prefer: wait` of the request."}},
+    | {
+        200: {"model": AnalysisDocument, "description": "Finished within the request's `Prefer: wait`."}
+        | shown(ANALYSIS),
+        202: {"description": "Committed. It will run, whatever dies.", "headers": SUBMITTED} | shown(ACCEPTED),
+    },
     openapi_extra=SUBMIT_EXTRA,
 )
 async def analyze(request: Request) -> Response:
@@ -84,7 +89,7 @@ async def analyze(request: Request) -> Response:
     "/api/analysis/{job_id}",
     summary="Show an analysis",
     response_model=AnalysisDocument,
-    responses=problems(404) | ETAG_HEADERS,
+    responses=problems(404) | etag_responses(ANALYSIS),
 )
 async def show_analysis(job_id: JobId, request: Request, runtime: RuntimeDep, caller: ReaderDep) -> Response:
     """The whole analysis, as far as it has come. `If-None-Match` with the last ETag makes polling cheap."""
@@ -110,7 +115,7 @@ async def watch_analysis(job_id: JobId, request: Request, runtime: RuntimeDep, c
     "/api/analysis/{job_id}/cancel",
     summary="Cancel an analysis",
     response_model=AnalysisDocument,
-    responses=problems(404),
+    responses=problems(404) | {200: shown(ANALYSIS)},
 )
 async def cancel_analysis(job_id: JobId, runtime: RuntimeDep, caller: SubmitterDep) -> Response:
     """End the analysis and stop what its models are doing. One that has ended stays as it is."""
@@ -136,7 +141,7 @@ async def delete_analysis(job_id: JobId, runtime: RuntimeDep, caller: SubmitterD
     "/api/analyses",
     summary="List analyses",
     response_model=AnalysisPage,
-    responses=problems(422),
+    responses=problems(422) | {200: shown(PAGE)},
 )
 async def list_analyses(
     runtime: RuntimeDep,

@@ -1,0 +1,83 @@
+"""What the documentation shows; a test holds each against its contract."""
+
+from typing import Any
+
+from common.documents import analysis_links, job_links
+
+JOB_ID = "01938c6e-7c1a-7d3e-9a5b-2f4c8d6e1a07"
+MODELS = [{"asked": "smollm2", "id": "docker_modelrunner-smollm2"}, {"asked": "mock-a", "id": "mock-a"}]
+CREATED_AT = "2026-11-21T05:06:50.115158+00:00"
+LINKS = analysis_links(JOB_ID).model_dump()
+
+ACCEPTED: dict[str, Any] = {
+    "id": JOB_ID,
+    "status": "queued",
+    "analysis_type": "comparative",
+    "models": MODELS,
+    "created_at": CREATED_AT,
+    "links": LINKS,
+}
+
+SUMMARY: dict[str, Any] = ACCEPTED | {
+    "status": "partial",
+    "started_at": "2026-11-21T05:06:50.121870+00:00",
+    "finished_at": "2026-11-21T05:06:52.870412+00:00",
+    "progress": {"done": 2, "total": 2},
+}
+
+PAGE: dict[str, Any] = {"data": [SUMMARY], "next_cursor": "AZOMbnwafT6aWy9MjW4aBw"}
+
+ANALYSIS: dict[str, Any] = SUMMARY | {
+    "prompt": "Why is the sky blue?",
+    "output_format": "text",
+    "answers": [
+        {
+            "model": "docker_modelrunner-smollm2",
+            "served_by": "docker_modelrunner-smollm2",
+            "provider": "docker_modelrunner",
+            "status": "completed",
+            "text": "Air scatters blue light more than red.",
+            "finish_reason": "stop",
+            "usage": {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21},
+            "cost_usd": 0.0,
+            "latency_ms": 812.4,
+            "time_to_first_token_ms": 95.1,
+            "attempts": 1,
+            "cached": False,
+            "error": None,
+        },
+        {
+            "model": "mock-a",
+            "served_by": None,
+            "provider": None,
+            "status": "failed",
+            "text": None,
+            "finish_reason": None,
+            "usage": None,
+            "cost_usd": None,
+            "latency_ms": None,
+            "time_to_first_token_ms": None,
+            "attempts": 3,
+            "cached": False,
+            "error": {"code": "unavailable", "message": "The model's server is away."},
+        },
+    ],
+    "result": None,
+    "text": "Air scatters blue light more than red.",
+    "error": None,
+}
+
+JOB: dict[str, Any] = {
+    name: SUMMARY[name] for name in ("id", "status", "created_at", "started_at", "finished_at", "progress")
+} | {
+    "kind": "comparative",
+    "result": None,
+    "text": "Air scatters blue light more than red.",
+    "error": None,
+    "links": job_links(JOB_ID).model_dump(),
+}
+
+
+def shown(example: dict[str, Any]) -> dict[str, Any]:
+    """The example as part of a response's description."""
+    return {"content": {"application/json": {"example": example}}}

@@ -1,0 +1,21 @@
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from api import examples
+from common.contracts.analyses import AnalysisDocument, AnalysisPage, JobAccepted
+from common.contracts.jobs import JobDocument
+
+
+@pytest.mark.parametrize(
+    ("contract", "example"),
+    [
+        (JobAccepted, examples.ACCEPTED),
+        (AnalysisDocument, examples.ANALYSIS),
+        (AnalysisPage, examples.PAGE),
+        (JobDocument, examples.JOB),
+    ],
+)
+def test_what_the_documentation_shows_is_what_is_served(contract: type[BaseModel], example: dict[str, Any]) -> None:
+    assert contract.model_validate(example).model_dump(mode="json") == example
