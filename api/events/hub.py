@@ -39,7 +39,7 @@ class Hub:
         self._is_watched = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_source_away = False
-        self._late: set[str] = set()
+        self._late: set[Channel] = set()
         self._waking: asyncio.Task[None] | None = None
         self._has_unread_jobs = False
         self.is_closing = False
@@ -115,9 +115,9 @@ class Hub:
     async def _read(self) -> None:
         """Read once what is new of all watched jobs."""
         await self._is_watched.wait()
-        unfinished = {job_id: one.last_stream_id for job_id, one in self._channels.items() if not one.is_finishing}
+        asked = self._unfinished()
         try:
-            found = await self._source.read(unfinished)
+            found = await self._source.read({job_id: channel.last_stream_id for job_id, channel in asked.items()})
         except DependencyDown as error:
             if not self._is_source_away:
                 logger.warning("events not read, watchers get the end of jobs from Postgres: %s", error.message)
@@ -126,8 +126,9 @@ class Hub:
             return
         self._is_source_away = False
         for job_id, events in found.items():
-            channel = self._channels.get(job_id)
-            if channel is not None and not channel.is_finishing:
+            channel = asked[job_id]
+            # What was read for a channel that is gone is not the beginning of the one in its place.
+            if not channel.is_finishing and self._channels.get(job_id) is channel:
                 self._take(channel, events)
 
     def _take(self, channel: Channel, events: Sequence[Event]) -> None:
@@ -155,20 +156,22 @@ class Hub:
 
     async def _check(self) -> None:
         """Find the jobs whose last event never came: Redis was flushed, or away, or a worker died with it."""
-        waiting = [job_id for job_id, one in self._channels.items() if not one.is_finishing]
-        if not waiting:
+        asked = self._unfinished()
+        if not asked:
             return
         try:
-            ended = await self._endings.find_ended(waiting)
+            ended = {asked[job_id] for job_id in await self._endings.find_ended(list(asked))}
         except DependencyDown as error:
             logger.warning("watched jobs not looked at: %s", error.message)
             return
         # One more round for an event that is on its way, unless none can come.
         overdue = ended if self._is_source_away else ended & self._late
         self._late = ended
-        for job_id in overdue:
-            if job_id in self._channels:
-                self._finish_soon(self._channels[job_id], None)
+        for channel in overdue:
+            self._finish_soon(channel, None)
+
+    def _unfinished(self) -> dict[str, Channel]:
+        return {job_id: channel for job_id, channel in self._channels.items() if not channel.is_finishing}
 
     def _finish_soon(self, channel: Channel, event_id: str | None) -> None:
         if not channel.is_finishing:

@@ -12,13 +12,15 @@ from common.errors import DependencyDown
 
 
 class FakeStreams(EventSource):
-    """Streams in memory. `is_away` makes every read fail."""
+    """Streams in memory. `is_away` makes every read fail; while `answers` is cleared, reads find but do not return."""
 
     def __init__(self) -> None:
         self.streams: dict[str, list[Event]] = {}
         self.is_away = False
-        self.reads = 0
+        self.answers = asyncio.Event()
+        self.answers.set()
         self._changed = asyncio.Event()
+        self._is_woken = False
 
     def add(self, job_id: str, *events: Event) -> None:
         self.streams.setdefault(job_id, []).extend(events)
@@ -28,16 +30,16 @@ class FakeStreams(EventSource):
         while True:
             if self.is_away:
                 raise DependencyDown
-            self.reads += 1
-            self._changed.clear()
-            found = {job: self._after(job, last) for job, last in last_ids.items()}
-            found = {job: events for job, events in found.items() if events}
-            if found:
+            found = {job: events for job, last in last_ids.items() if (events := self._after(job, last))}
+            if found or self._is_woken:
+                self._is_woken = False
+                await self.answers.wait()
                 return found
+            self._changed.clear()
             await self._changed.wait()
-            return {}
 
     async def wake(self) -> None:
+        self._is_woken = True
         self._changed.set()
 
     async def exists(self, job_id: str) -> bool:

@@ -82,6 +82,21 @@ async def test_jobs_that_are_watched_later_are_read_at_once(hub: Hub, streams: F
             await grown(channel, 1)
 
 
+async def test_what_was_read_for_an_earlier_watcher_is_not_the_beginning_of_a_later_ones_story(
+    hub: Hub, streams: FakeStreams
+) -> None:
+    streams.add("job", delta(1), delta(2))
+    with hub.watch("job") as first:
+        await grown(first, 2)
+        streams.answers.clear()
+        streams.add("job", delta(3))
+        await asyncio.sleep(0.01)  # the answer, from 3 on, is on its way
+    with hub.watch("job") as second:
+        streams.answers.set()
+        await grown(second, 3)
+        assert ids(second.read(0)[0]) == ["1-0", "2-0", "3-0"]
+
+
 async def test_a_job_that_nobody_watches_is_forgotten(hub: Hub) -> None:
     with hub.watch("job"):
         assert hub.job_count == 1
