@@ -99,6 +99,17 @@ _RING_DUE = text(
     """
 )
 
+_SHOWN = ("id", "round", "model", "status", "fingerprint", "attempt", "answer")
+_CALL = func.jsonb_build_object(*(part for name in _SHOWN for part in (literal(name), calls.c[name])))
+# Built once: putting this together costs as much as running it.
+_WITH_CALLS = select(
+    jobs,
+    select(func.jsonb_agg(aggregate_order_by(_CALL, calls.c.round, calls.c.position)))
+    .where(calls.c.job_id == jobs.c.id)
+    .scalar_subquery()
+    .label("calls"),
+).where(jobs.c.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+
 # What a watcher can see changing, in a few bytes: the ETag of a job.
 _MARK = text(
     """
@@ -143,14 +154,7 @@ def overdue() -> Select[Any]:
 
 def with_calls(ids: list[UUID]) -> Select[Any]:
     """Jobs with all their calls, payloads included: what a replay or a document needs."""
-    shown = ("id", "round", "model", "status", "fingerprint", "attempt", "answer")
-    call = func.jsonb_build_object(*(part for name in shown for part in (literal(name), calls.c[name])))
-    recorded = (
-        select(func.jsonb_agg(aggregate_order_by(call, calls.c.round, calls.c.position)))
-        .where(calls.c.job_id == jobs.c.id)
-        .scalar_subquery()
-    )
-    return select(jobs, recorded.label("calls")).where(jobs.c.id.in_(ids))
+    return _WITH_CALLS.params(ids=ids)
 
 
 def begin_rounds(asked: list[dict[str, Any]], grace: timedelta) -> TextClause:
