@@ -9,12 +9,15 @@ from collections.abc import Sequence
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 ADVANCE = "job.advance"
 RUN_CALL = "call.run"
 CONTROL_QUEUE = "control"
 # One message may name many jobs: a burst of submissions costs one message, not one each.
 JOBS_A_MESSAGE = 50
+# What a broker that is away raises, through kombu and past it.
+BROKER_AWAY = (OperationalError, RedisError, OSError)
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +81,7 @@ class Doorbell:
                 batch, self._waiting = self._waiting, []
                 try:
                     await asyncio.to_thread(send_advance, self._app, batch)
-                except (OperationalError, OSError) as error:
+                except BROKER_AWAY as error:
                     logger.warning("broker away, the sweep will ring for %d jobs: %s", len(batch), error)
         finally:
             self._runner = None

@@ -43,18 +43,14 @@ def create_app(settings: Settings) -> BatchingCelery:
     a message that was popped and never acknowledged comes back after `visibility_timeout`.
     """
     url = settings.redis_url.get_secret_value()
-    app = BatchingCelery(
-        "ultrallm", broker=url, backend=f"worker.chord_counter:ChordCounter+{url}", set_as_current=False
-    )
+    app = BatchingCelery("ultrallm", broker=url, backend="worker.chords:PostgresChords", set_as_current=False)
     app.conf.update(
         task_default_queue=CONTROL_QUEUE,
         task_acks_late=True,
         task_reject_on_worker_lost=False,
-        # Chords count their parts in the result backend even so; nothing else is stored there.
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         task_publish_retry=False,
-        result_expires=3600,
         worker_prefetch_multiplier=1,
         worker_send_task_events=settings.ultra_task_events,
         task_send_sent_event=settings.ultra_task_events,
@@ -72,9 +68,5 @@ def create_app(settings: Settings) -> BatchingCelery:
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
         },
-        redis_socket_timeout=5,
-        redis_socket_connect_timeout=3,
-        redis_socket_keepalive=True,
-        result_backend_transport_options={"retry_policy": {"timeout": 3.0}},
     )
     return app

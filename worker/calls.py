@@ -51,11 +51,11 @@ class CallRunner:
         self._max_attempts = max_attempts
         self.is_draining = False
 
-    async def run(self, call_id: UUID, *, is_in_chord: bool) -> UUID | None:
-        """Run the call if it is free; returns its job's id if a round ended here unseen by its chord.
+    async def run(self, call_id: UUID) -> UUID | None:
+        """Run the call if it is free; returns its job's id if its result completed the round.
 
-        Returns None whenever there is nothing left to do: the call was taken, cancelled or done, or its
-        chord will fire. Never raises for what a model, its server, Redis or Postgres did.
+        Returns None if the round waits for others, and if the call was taken, cancelled, put back or done.
+        Never raises for what a model, its server, Redis or Postgres did.
         """
         try:
             claim = await self._store.claim(call_id)
@@ -73,10 +73,7 @@ class CallRunner:
             return None
         finally:
             self._leases.drop(claim)
-        # A chord counts deliveries: if this call was delivered before, it may have fired early and found
-        # the round unfinished; if the sweep rang for the call alone, there is no chord to fire.
-        is_seen = is_in_chord and claim.attempt == 1
-        return claim.job_id if pending == 0 and not is_seen else None
+        return claim.job_id if pending == 0 else None
 
     async def _ask_and_record(self, claim: Claim) -> int | None:
         self._events.append(
@@ -131,6 +128,7 @@ class CallRunner:
         )
 
     async def _record(self, claim: Claim, answer: Answer) -> int | None:
+        self._leases.begin_recording(claim)
         ending = Ending(claim.call_id, claim.attempt, answer.status, answer)
         deadline = time.monotonic() + RECORD_PATIENCE_SECONDS
         while True:

@@ -4,15 +4,10 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from celery import Celery, chord, group
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
-from common.doorbell import ADVANCE, CONTROL_QUEUE, RUN_CALL, send_advance
+from common.doorbell import ADVANCE, BROKER_AWAY, CONTROL_QUEUE, RUN_CALL, send_advance
 from worker.app import BatchingCelery
 from worker.engine import Round
-
-# What a broker that is away raises, through kombu and through the result backend.
-BROKER_AWAY = (OperationalError, RedisError, OSError)
 
 logger = logging.getLogger(__name__)
 

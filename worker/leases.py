@@ -15,12 +15,17 @@ from worker.store import Claim, Store
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
-    """A claimed call and the task that works on it."""
+    """A claimed call and the task that works on it.
+
+    While its result is being recorded it is nobody's to stop: Postgres may have the result already, and
+    then no longer shows the lease, before the task hears of it.
+    """
 
     claim: Claim
     work: asyncio.Task[object]
+    is_recording: bool = False
 
 
 class Leases:
@@ -38,6 +43,10 @@ class Leases:
 
     def hold(self, claim: Claim, work: asyncio.Task[object]) -> None:
         self._held[claim.call_id] = Held(claim, work)
+
+    def begin_recording(self, claim: Claim) -> None:
+        """The answer is there: a lease that is missing from now on is no reason to stop."""
+        self._held[claim.call_id].is_recording = True
 
     def drop(self, claim: Claim) -> None:
         self._held.pop(claim.call_id, None)
@@ -60,7 +69,8 @@ class Leases:
                 logger.warning("heartbeat failed, will try again: %s", error)
                 continue
             for call_id in held.keys() - ours:
-                if self._held.get(call_id) is held[call_id]:  # else it ended while we asked
+                # else it ended while we asked, or is about to
+                if self._held.get(call_id) is held[call_id] and not held[call_id].is_recording:
                     held[call_id].work.cancel()
 
     async def listen(self) -> None:
@@ -78,5 +88,5 @@ class Leases:
 
     def _stop_job(self, job_id: UUID) -> None:
         for held in self._held.values():
-            if held.claim.job_id == job_id:
+            if held.claim.job_id == job_id and not held.is_recording:
                 held.work.cancel()

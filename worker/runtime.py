@@ -94,9 +94,9 @@ class Runtime:
         """Advance each job by a step; returns the rounds to dispatch. One job's failure is no other's."""
         return self._loop_thread.run(self._advance_all([UUID(job_id) for job_id in job_ids]))
 
-    def run_call(self, call_id: str, *, is_in_chord: bool) -> str | None:
-        """Run a call; returns its job's id if that should be advanced from here."""
-        job_id = self._loop_thread.run(self._runner.run(UUID(call_id), is_in_chord=is_in_chord))
+    def run_call(self, call_id: str) -> str | None:
+        """Run a call; returns its job's id if that can be advanced now."""
+        job_id = self._loop_thread.run(self._runner.run(UUID(call_id)))
         return str(job_id) if job_id else None
 
     def drain(self) -> None:

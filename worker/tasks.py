@@ -12,11 +12,15 @@ def register(app: BatchingCelery, runtime: Runtime) -> None:
     """Give the app its two tasks, bound to this process's runtime."""
 
     @app.task(name=RUN_CALL, bind=True)  # type: ignore[untyped-decorator]  # celery is untyped
-    def run_call(self: Any, call_id: str) -> None:
-        """Run one call; safe to deliver twice. Never raises: the chord body must fire."""
-        job_id = runtime.run_call(call_id, is_in_chord=self.request.chord is not None)
-        if job_id is not None:
+    def run_call(self: Any, call_id: str) -> bool:
+        """Run one call; safe to deliver twice. Returns whether it completed its round: the chord's body then fires.
+
+        Never raises. A call that the sweep rang for alone has no chord, and advances its job itself.
+        """
+        job_id = runtime.run_call(call_id)
+        if job_id is not None and self.request.chord is None:
             ring(app, job_ids=[job_id])
+        return job_id is not None
 
     @app.task(name=ADVANCE)  # type: ignore[untyped-decorator]
     def advance(job_ids: list[str]) -> None:

@@ -72,7 +72,9 @@ _FINISH = text(
         WHERE j.id = t.job_id AND j.id = turn.id
         RETURNING j.id, j.pending
     )
-    SELECT done.id, counted.pending FROM done JOIN counted ON counted.id = done.job_id
+    SELECT done.id,
+           (counted.pending + row_number() OVER (PARTITION BY done.job_id ORDER BY done.id) - 1)::int AS pending
+    FROM done JOIN counted ON counted.id = done.job_id
     """
 ).bindparams(bindparam("rows", type_=JSONB))
 
@@ -163,8 +165,8 @@ def finish(rows: list[dict[str, Any]], grace: timedelta) -> TextClause:
     """Record results and count the fan-in, in one commit.
 
     `rows` are `{id, attempt, status, answer}`. Returns `(id, pending)` for each result that counted;
-    no row for one whose token is stale. Where `pending` is 0 the round is complete: the chord's body
-    should fire, and the sweep rings after `grace` if it does not.
+    no row for one whose token is stale. `pending` counts down by one a result; the one that gets 0 has
+    completed its round: the chord's body should fire, and the sweep rings after `grace` if it does not.
     """
     return _FINISH.bindparams(rows=rows, grace=grace.total_seconds())
 
