@@ -55,7 +55,7 @@ class Runtime:
         )
         self.hub = Hub(RedisSource(self._reading, self.redis), PostgresEndings(self.database))
         metrics.watch(self.hub)
-        self.providers = Providers(settings, catalog)
+        self.providers = Providers(settings, lambda: catalog)
         self.health = Health(settings, catalog, self.providers, self.database, self.redis)
         self.figures = Figures(self.database, self.redis)
         metrics.registry.register(self.figures)

@@ -21,6 +21,9 @@ AppError
     ├── Unavailable
     ├── BadUpstream               an answer that is no answer
     ├── UpstreamRejected          the server refused our request and will refuse it again
+    ├── UpstreamDenied            the server refused us: a wrong key, no credit, no permission
+    ├── Unsupported               asked of a server that cannot do this kind of thing
+    ├── NotServed                 these settings serve no such model
     ├── UpstreamModelMissing      the server does not have the model
     ├── ContextTooLong
     └── ContentRefused
@@ -179,6 +182,24 @@ class UpstreamRejected(ProviderError):
     """The model's server refused the request."""
 
     code = "upstream_rejected"
+
+
+class UpstreamDenied(ProviderError):
+    """The model's server refused our key, our account or our permission."""
+
+    code = "upstream_denied"
+
+
+class Unsupported(ProviderError):
+    """The model's server does not support what was asked."""
+
+    code = "unsupported"
+
+
+class NotServed(ProviderError):
+    """Nothing here serves this model."""
+
+    code = "not_served"
 
 
 class UpstreamModelMissing(ProviderError):

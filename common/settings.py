@@ -5,12 +5,20 @@ Read once, by `load_settings()`, where a process is put together; everything els
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from common.errors import ConfigError
+
+
+def _without_slash(value: str) -> str:
+    TypeAdapter(HttpUrl).validate_python(value)
+    return value.rstrip("/")
+
+
+HttpBase = Annotated[str, AfterValidator(_without_slash)]
 
 
 class Settings(BaseSettings):
@@ -55,11 +63,44 @@ class Settings(BaseSettings):
     # models
     use_mock: bool = Field(False, description="Answer every model by the mock provider.")
     enable_model_runner: bool = True
-    model_runner_type: Literal["api"] = "api"
+    model_runner_type: Literal["api", "cli"] = Field(
+        "api", description="api speaks HTTP to MODEL_RUNNER_URL; cli runs `docker model`."
+    )
     model_runner_url: str = Field("http://127.0.0.1:12434/engines/llama.cpp/v1")
+    default_local_model: str | None = Field(
+        None, description="Answers in a cloud model's place; the catalog's first local default model if left out."
+    )
+    available_local_models: str = Field("", description="Models of the Model Runner, comma separated.")
+    use_local_models_when_offline: bool = Field(
+        True, description="Send cloud models' calls to local models while no cloud can be reached."
+    )
+    ultra_prefer: Literal["none", "local", "cloud"] = Field(
+        "none", description="Which side of a model's fallback chain is asked first."
+    )
     model_mapping: dict[str, str] = Field(default_factory=dict, description='JSON: {"alias": "model id"}')
     local_model_timeout: int = Field(60_000, ge=1, le=3_600_000, description="Milliseconds.")
     ultra_models_path: Path | None = Field(None, description="Another config/models.yaml.")
+    analysis_patterns_path: Path | None = Field(None, description="Another config/analysis_patterns.json.")
+
+    # providers
+    openai_api_key: SecretStr | None = None
+    openai_base_url: HttpBase = "https://api.openai.com/v1"
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: HttpBase = "https://api.anthropic.com"
+    google_api_key: SecretStr | None = None
+    google_base_url: HttpBase = "https://generativelanguage.googleapis.com"
+    ollama_base_url: HttpBase = "http://127.0.0.1:11434"
+    http_proxy: str | None = Field(None, description="For http:// servers; never for loopback.")
+    https_proxy: str | None = Field(None, description="For https:// servers.")
+    no_proxy: str = Field("", description="Hosts reached without a proxy, comma separated.")
+
+    # errors, retries, cache
+    ultra_job_retry_budget: int = Field(20, ge=0, le=1000, description="Retries of one job, all its calls together.")
+    ultra_circuit_failures: int = Field(5, ge=1, le=1000, description="Failures in a row that open a circuit.")
+    ultra_circuit_open_seconds: float = Field(
+        15.0, ge=0.1, le=3600, description="How long before an open circuit is probed."
+    )
+    ultra_cache_ttl_seconds: int = Field(3600, ge=1, le=2_592_000, description="How long an answer may be reused.")
 
     @field_validator("database_url")
     @classmethod

@@ -59,7 +59,7 @@ class Runtime:
             health_check_interval=15,
         )
         self._events = EventLog(self._redis)
-        self._providers = Providers(settings, catalog)
+        self._providers = Providers(settings, lambda: catalog)
         store = Store(self._database, worker=name, lease=lease, grace=grace)
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
         self._engine = Engine(store, catalog, self._events)

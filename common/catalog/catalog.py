@@ -6,11 +6,11 @@ from functools import cached_property
 
 from pydantic import ValidationError
 
-from common.catalog.entry import ModelEntry, ProviderName
+from common.catalog.entry import ModelEntry, ModelServer
 from common.errors import ModelNotFound
 
 # Their servers take any name, so `docker_modelrunner-phi3:mini` needs no entry of its own.
-AD_HOC_PROVIDERS: tuple[ProviderName, ...] = ("docker_modelrunner", "mock")
+AD_HOC_PROVIDERS = ("docker_modelrunner", "ollama", "mock")
 
 NEAREST_NAMES = 5
 
@@ -24,16 +24,18 @@ class Catalog:
         aliases: Mapping[str, str],
         default_models: Sequence[str] = (),
         default_lead: str | None = None,
+        servers: Mapping[str, ModelServer] | None = None,
     ) -> None:
         """`aliases` maps each alias to an id; every id named must be one that `resolve` knows."""
         self.entries = dict(entries)
+        self.servers = dict(servers or {})
         self.default_models = tuple(default_models)
         self.default_lead = default_lead
         self._ids = dict(aliases)
 
     def with_defaults(self, default_models: Sequence[str], default_lead: str | None) -> "Catalog":
         """The same catalog with other defaults."""
-        return Catalog(self.entries, self._ids, default_models, default_lead)
+        return Catalog(self.entries, self._ids, default_models, default_lead, self.servers)
 
     def resolve(self, name: str) -> ModelEntry:
         """The entry of an id or an alias. A known provider's model needs no entry in the file.

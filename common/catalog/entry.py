@@ -1,20 +1,26 @@
 """One model of the catalog."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, field_validator, model_validator
 
-ProviderName = Literal["docker_modelrunner", "mock", "openai", "anthropic", "google", "ollama", "local"]
+from common.contracts.calls import ErrorClass
+
 Capability = Literal["chat", "json_schema", "tools", "vision", "embeddings"]
 Queue = Literal["local", "cloud"]
 
-PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
+# Those we have adapters for; `servers` of the catalog file adds more, by any name without a dash.
+PROVIDERS = ("docker_modelrunner", "mock", "openai", "anthropic", "google", "ollama", "local")
 
 # Served by a machine of ours: their calls have their own queue, deadline and price (none).
-LOCAL_PROVIDERS: frozenset[ProviderName] = frozenset({"docker_modelrunner", "ollama", "local"})
+LOCAL_PROVIDERS = frozenset({"docker_modelrunner", "ollama", "local"})
 
 # Providers whose servers can be told a JSON Schema unless an entry says otherwise.
-CONSTRAINING_PROVIDERS: frozenset[ProviderName] = frozenset({"docker_modelrunner", "mock"})
+CONSTRAINING_PROVIDERS = frozenset({"docker_modelrunner", "mock", "ollama"})
+
+ERROR_CLASSES: tuple[ErrorClass, ...] = get_args(ErrorClass)
+Fallbacks = Mapping[ErrorClass, tuple[str, ...]]
 
 # `llama3:8b`, `org/model`, `model@sha`: what registries use, and nothing that a database cannot store.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$"
@@ -30,13 +36,54 @@ class EntryParameters(BaseModel):
     extra: dict[str, Any] = Field(default_factory=dict, description="Sent to the server as it is.")
 
 
+class Quirks(BaseModel):
+    """How this model differs from what everybody else takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: Literal["role", "first_user"] = Field(
+        "role", description="`first_user` puts the system prompt before the first user message: no such role."
+    )
+    drop: tuple[Literal["temperature", "top_p", "max_tokens", "stop", "seed"], ...] = Field(
+        (), description="Parameters that the model refuses; they are not sent."
+    )
+    rename: dict[str, str] = Field(default_factory=dict, description="Parameters it knows by another name.")
+
+
+class ModelPrice(BaseModel):
+    """US dollars for a million tokens, in place of the price that genai-prices knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt_usd_per_million: float = Field(ge=0)
+    completion_usd_per_million: float = Field(ge=0)
+
+
+class ModelServer(BaseModel):
+    """One more OpenAI-compatible server: a provider of the name it is given in the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = Field(description="Ends before `/chat/completions`.")
+    api_key_env: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="The variable that holds its key; none if left out."
+    )
+    local: bool = Field(False, description="Whether it is a machine of yours.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        TypeAdapter(HttpUrl).validate_python(value)
+        return value.rstrip("/")
+
+
 class ModelEntry(BaseModel):
     """A model and how to ask it. `provider`, `name` and `local` follow from the id where they are left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(description="PROVIDER-MODEL.", max_length=200, pattern=NAME_PATTERN)
-    provider: ProviderName
+    provider: str
     name: str = Field(description="What the provider's server calls it.", min_length=1, max_length=200)
     local: bool
     parameters: EntryParameters = EntryParameters()
@@ -44,7 +91,17 @@ class ModelEntry(BaseModel):
     context_window: int | None = Field(None, ge=1, description="Tokens, prompt and answer together.")
     capabilities: tuple[Capability, ...] = ("chat",)
     aliases: tuple[Annotated[str, Field(max_length=200, pattern=NAME_PATTERN)], ...] = ()
+    quirks: Quirks = Quirks()
+    fallbacks: dict[ErrorClass, tuple[str, ...]] = Field(
+        default_factory=dict, description="Models that are asked in its place, by class of error; a list is for all."
+    )
+    price: ModelPrice | None = None
     description: str | None = None
+
+    @field_validator("fallbacks", mode="before")
+    @classmethod
+    def _for_every_class(cls, given: Any) -> Any:
+        return dict.fromkeys(ERROR_CLASSES, given) if isinstance(given, list | tuple) else given
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.catalog.catalog import AD_HOC_PROVIDERS, Catalog, ad_hoc_entry
-from common.catalog.entry import NAME_PATTERN, PROVIDERS, ModelEntry
+from common.catalog.entry import NAME_PATTERN, PROVIDERS, ModelEntry, ModelServer
 from common.catalog.source import Place, Source, read_yaml
 from common.errors import ConfigError, ModelNotFound
 from common.settings import Settings
@@ -32,6 +32,7 @@ class ModelsFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     defaults: Defaults
+    servers: dict[str, ModelServer] = Field(default_factory=dict)
     models: dict[str, dict[str, Any] | None] = Field(min_length=1)
 
 
@@ -43,9 +44,14 @@ def load_catalog(settings: Settings) -> Catalog:
     """
     source = read_yaml(settings.ultra_models_path or SHIPPED_PATH)
     file = _validated(source)
-    entries = {model_id: _entry(source, model_id, fields or {}) for model_id, fields in file.models.items()}
+    _check_server_names(source, file.servers)
+    entries = {
+        model_id: _entry(source, model_id, fields or {}, file.servers) for model_id, fields in file.models.items()
+    }
     aliases = _file_aliases(source, entries) | _mapped_aliases(settings.model_mapping, entries)
-    return Catalog(entries, aliases, *_default_ids(source, file.defaults, Catalog(entries, aliases)))
+    names = Catalog(entries, aliases)
+    entries = {model_id: _with_fallback_ids(source, entry, names) for model_id, entry in entries.items()}
+    return Catalog(entries, aliases, *_default_ids(source, file.defaults, names), servers=file.servers)
 
 
 def _validated(source: Source) -> ModelsFile:
@@ -57,11 +63,22 @@ def _validated(source: Source) -> ModelsFile:
         raise _first_fault(source, (), error) from None
 
 
-def _entry(source: Source, model_id: str, fields: Mapping[str, Any]) -> ModelEntry:
+def _check_server_names(source: Source, servers: Mapping[str, ModelServer]) -> None:
+    for name in servers:
+        if name in PROVIDERS or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise source.fault(
+                ("servers", name), f"a name of small letters, digits and _, and none of {', '.join(PROVIDERS)}"
+            )
+
+
+def _entry(source: Source, model_id: str, fields: Mapping[str, Any], servers: Mapping[str, ModelServer]) -> ModelEntry:
     place: Place = ("models", model_id)
     provider, _, name = model_id.partition("-")
-    if provider not in PROVIDERS or not name:
-        raise source.fault(place, f"an id is PROVIDER-MODEL, PROVIDER one of {', '.join(PROVIDERS)}")
+    known = (*PROVIDERS, *servers)
+    if provider not in known or not name:
+        raise source.fault(place, f"an id is PROVIDER-MODEL, PROVIDER one of {', '.join(known)}")
+    if provider in servers:
+        fields = {"local": servers[provider].local, **fields}
     for derived in ("id", "provider"):
         if derived in fields:
             raise source.fault((*place, derived), "not a field: the id above says it")
@@ -69,6 +86,28 @@ def _entry(source: Source, model_id: str, fields: Mapping[str, Any]) -> ModelEnt
         return ModelEntry.model_validate({"id": model_id, **fields})
     except ValidationError as error:
         raise _first_fault(source, place, error) from None
+
+
+def _with_fallback_ids(source: Source, entry: ModelEntry, names: Catalog) -> ModelEntry:
+    """The entry with ids for the names in `fallbacks`. A model is no fallback of its own."""
+    if not entry.fallbacks:
+        return entry
+    by_class = {}
+    for error_class, given in entry.fallbacks.items():
+        ids = []
+        for index, name in enumerate(given):
+            place: Place = ("models", entry.id, "fallbacks", error_class, index)
+            if ("models", entry.id, "fallbacks", index) in source.lines:  # a list, for every class
+                place = ("models", entry.id, "fallbacks", index)
+            try:
+                model_id = names.resolve(name).id
+            except ModelNotFound as error:
+                raise source.fault(place, error.message) from None
+            if model_id == entry.id:
+                raise source.fault(place, "a model cannot stand in for itself")
+            ids.append(model_id)
+        by_class[error_class] = tuple(ids)
+    return entry.model_copy(update={"fallbacks": by_class})
 
 
 def _file_aliases(source: Source, entries: Mapping[str, ModelEntry]) -> dict[str, str]:

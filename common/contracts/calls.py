@@ -6,16 +6,12 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.contracts.messages import Message, Tool, ToolCall
+
 CallStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 
-
-class Message(BaseModel):
-    """One turn of a conversation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    role: Literal["system", "user", "assistant"]
-    content: str
+# What an error means for the choice of another model; each may have a fallback chain of its own.
+ErrorClass = Literal["rate_limited", "context_too_long", "content_refused", "unavailable"]
 
 
 class Parameters(BaseModel):
@@ -24,15 +20,31 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
     max_tokens: int | None = Field(None, ge=1, le=131_072)
-    timeout_seconds: float | None = Field(None, gt=0, le=3600)
+    stop: tuple[str, ...] = Field((), max_length=4)
+    seed: int | None = None
+    timeout_seconds: float | None = Field(None, gt=0, le=3600, description="Deadline of one attempt.")
+
+
+class Routing(BaseModel):
+    """What the caller wishes about who answers, beyond the catalog."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fallbacks: dict[ErrorClass, tuple[str, ...]] | None = Field(
+        None, description="Catalog ids to ask instead, by class of error; None leaves it to the catalog, {} means none."
+    )
+    prefer: Literal["local", "cloud"] | None = None
+    cache: bool = Field(False, description="An equal call's recorded answer will do.")
 
 
 class Call(BaseModel):
     """One request to one model, as a workflow yields it.
 
     `model` is a catalog id, never an alias. `schema_` is a JSON Schema that the answer should obey;
-    servers that can constrain their output are told it, others are not.
+    servers that can constrain their output are told it, others are not. `tool_choice` is `auto`, `none`,
+    `required`, or the name of the tool that must be called.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -41,19 +53,26 @@ class Call(BaseModel):
     messages: tuple[Message, ...]
     parameters: Parameters = Parameters()
     schema_: dict[str, Any] | None = Field(None, alias="schema")
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
+    routing: Routing = Routing()
 
     def fingerprint(self) -> str:
-        """A digest of everything that was asked; equal calls have equal fingerprints."""
-        canonical = orjson.dumps(self.model_dump(mode="json", by_alias=True), option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(canonical).hexdigest()[:32]
+        """A digest of everything that was asked; equal calls have equal fingerprints.
+
+        What was left at its default is left out, so that a field we add later changes no recorded call's.
+        """
+        asked = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
 class Usage(BaseModel):
-    """Tokens as the provider counted them."""
+    """Tokens as the provider counted them; `cached_prompt_tokens` are those of the prompt it had at hand."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    cached_prompt_tokens: int = 0
 
 
 class ErrorDetail(BaseModel):
@@ -61,6 +80,17 @@ class ErrorDetail(BaseModel):
 
     code: str
     message: str
+
+
+class Attempt(BaseModel):
+    """What one try at an answer met, before another was made: an upstream request, or a model passed over."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str = Field(description="Catalog id.")
+    code: str = Field(description="The error's code; `circuit_open`, `offline` and `not_served` cost no request.")
+    message: str
+    latency_ms: float | None = Field(None, description="Null where nothing was sent.")
 
 
 class Answer(BaseModel):
@@ -77,7 +107,9 @@ class Answer(BaseModel):
     latency_ms: float | None = Field(None, description="From the request's start to its last token.")
     time_to_first_token_ms: float | None = None
     attempts: int = Field(0, description="Upstream requests made for this answer.")
-    cached: bool = False
+    history: list[Attempt] = Field([], description="What each try before the last one met, oldest first.")
+    cached: bool = Field(False, description="An equal call's answer: its usage is shown, and it cost nothing.")
+    tool_calls: list[ToolCall] = []
     error: ErrorDetail | None = None
 
     @property

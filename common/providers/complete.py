@@ -1,10 +1,12 @@
 """A whole answer, for those who do not watch it being made."""
 
+from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from common.contracts.calls import Usage
-from common.providers.protocol import ModelRequest, Provider
+from common.contracts.messages import ToolCall
+from common.providers.protocol import ModelRequest, Provider, ToolCallDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,22 @@ class Completion:
     text: str
     finish_reason: str | None
     usage: Usage | None
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+class ToolCalls:
+    """Tool calls put together from their pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, list[ToolCallDelta]] = {}
+
+    def add(self, pieces: Iterable[ToolCallDelta]) -> None:
+        for piece in pieces:
+            self._pieces.setdefault(piece.index, []).append(piece)
+
+    def whole(self) -> tuple[ToolCall, ...]:
+        """The calls, in the order of their index."""
+        return tuple(_joined(index, self._pieces[index]) for index in sorted(self._pieces))
 
 
 async def complete(provider: Provider, request: ModelRequest) -> Completion:
@@ -23,11 +41,21 @@ async def complete(provider: Provider, request: ModelRequest) -> Completion:
         ProviderError: as `Provider.stream`; what was said until then is lost.
     """
     pieces: list[str] = []
+    tool_calls = ToolCalls()
     finish_reason: str | None = None
     usage: Usage | None = None
     async with aclosing(provider.stream(request)) as stream:
         async for delta in stream:
             pieces.append(delta.text)
+            tool_calls.add(delta.tool_calls)
             finish_reason = delta.finish_reason or finish_reason
             usage = delta.usage or usage
-    return Completion("".join(pieces), finish_reason, usage)
+    return Completion("".join(pieces), finish_reason, usage, tool_calls.whole())
+
+
+def _joined(index: int, pieces: list[ToolCallDelta]) -> ToolCall:
+    return ToolCall(
+        id=next((piece.id for piece in pieces if piece.id), f"call_{index}"),
+        name=next((piece.name for piece in pieces if piece.name), ""),
+        arguments="".join(piece.arguments for piece in pieces),
+    )

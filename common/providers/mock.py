@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from common.contracts.calls import Usage
 from common.errors import ProviderError, Timeout, UpstreamRejected
 from common.providers.mock_json import document
-from common.providers.protocol import Delta, ModelRequest
+from common.providers.protocol import EVERYTHING, Delta, EmbeddingRequest, Embeddings, Feature, ModelRequest
 
 # 64, so that a byte of the digest picks one without favour.
 WORDS = (  # noqa: SIM905  # one word a line is 64 lines
@@ -23,6 +23,8 @@ WORDS = (  # noqa: SIM905  # one word a line is 64 lines
     "slowly often clearly together apart first then because while where under over between across "
     "small large simple plain"
 ).split()
+
+EMBEDDING_DIMENSIONS = 64
 
 ERRORS = {error.code: error for error in ProviderError.__subclasses__()}
 
@@ -57,6 +59,7 @@ class MockProvider:
     """Counts requests, to fail the share or the attempts that were ordered; keeps nothing else."""
 
     name = "mock"
+    features: frozenset[Feature] = EVERYTHING
 
     def __init__(self) -> None:
         self._requests: Counter[str] = Counter()
@@ -84,6 +87,13 @@ class MockProvider:
                 yield Delta(text)
             raise _ordered_error(behaviour)
         yield Delta(text, finish_reason, _usage(request, len(words)))
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Vectors drawn from the texts' digests; equal texts have equal vectors."""
+        size = request.dimensions or EMBEDDING_DIMENSIONS
+        vectors = tuple(_vector(f"{request.model} {text}", size) for text in request.texts)
+        tokens = sum(text.count(" ") + 1 for text in request.texts)
+        return Embeddings(vectors, Usage(prompt_tokens=tokens, total_tokens=tokens))
 
     async def list_models(self) -> list[str]:
         """No names: it serves every one."""
@@ -143,7 +153,7 @@ def _ordered_error(behaviour: Behaviour) -> ProviderError:
 def _digest(request: ModelRequest) -> bytes:
     asked = [request.model, str(request.temperature)]
     for message in request.messages:
-        asked += (message.role, message.content)
+        asked += (message.role, message.text)
     return hashlib.sha256("\0".join(asked).encode("utf-8", "surrogatepass")).digest()
 
 
@@ -159,8 +169,16 @@ def _answer(request: ModelRequest, behaviour: Behaviour, digest: bytes) -> tuple
     return words, "stop"
 
 
+def _vector(text: str, size: int) -> tuple[float, ...]:
+    """A unit vector."""
+    raw = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(size)
+    centred = [byte - 127.5 for byte in raw]  # never all zero
+    length = sum(value * value for value in centred) ** 0.5
+    return tuple(value / length for value in centred)
+
+
 def _usage(request: ModelRequest, completion_tokens: int) -> Usage:
-    prompt_tokens = sum(message.content.count(" ") + 1 for message in request.messages)
+    prompt_tokens = sum(message.text.count(" ") + 1 for message in request.messages)
     return Usage(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,

@@ -8,7 +8,6 @@ must not pass for an empty piece of an answer.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -16,14 +15,12 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from common.contracts.calls import Usage
 from common.errors import BadUpstream, ContentRefused, Timeout
+from common.providers.http import Proxies, http_client
 from common.providers.openai_errors import translated
-from common.providers.protocol import Delta, ModelRequest
+from common.providers.protocol import EVERYTHING, Delta, EmbeddingRequest, Embeddings, Feature, ModelRequest
 from common.providers.storable import StorableStream, storable
 
-CONNECT_TIMEOUT_SECONDS = 5.0
-MAX_CONNECTIONS = 1000
 LIST_TIMEOUT_SECONDS = 10.0
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 FINISH_REASONS = {
     "stop": "stop",
@@ -65,7 +62,16 @@ class _Models(BaseModel):
 class OpenAICompatible:
     """One server. `reasoning_content` is thinking, not answer, and is left out of the text."""
 
-    def __init__(self, name: str, base_url: str, api_key: SecretStr | None = None) -> None:
+    features: frozenset[Feature] = EVERYTHING
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: SecretStr | None = None,
+        *,
+        proxies: Proxies = Proxies(),  # noqa: B008  # immutable
+    ) -> None:
         """`base_url` ends before `/chat/completions`, and may have any path before that."""
         self.name = name
         self._secret = api_key.get_secret_value() if api_key else None
@@ -73,7 +79,7 @@ class OpenAICompatible:
             base_url=base_url,
             api_key=self._secret or "none",  # the SDK insists on one
             max_retries=0,  # retries are the engine's alone
-            http_client=_http_client(base_url),
+            http_client=http_client(base_url, proxies),
         )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
@@ -104,6 +110,10 @@ class OpenAICompatible:
         if finish_reason is None:
             raise BadUpstream(f"{self.name} broke off in the middle of its answer.")
         yield Delta(text.end(), finish_reason, usage)
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """See `Provider.embed`."""
+        raise NotImplementedError
 
     async def list_models(self) -> list[str]:
         """See `Provider.list_models`."""
@@ -165,26 +175,11 @@ class OpenAICompatible:
         return FINISH_REASONS[choice.finish_reason]
 
 
-def _http_client(base_url: str) -> httpx2.AsyncClient:
-    url = urlsplit(base_url)
-    return openai.DefaultAsyncHttpxClient(
-        # No read timeout: the deadline of the whole request is ours, and a slow model is no fault.
-        timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),
-        # llama.cpp closes a connection after a stream without a word, and a request that takes it from the
-        # pool in that moment is lost. Without TLS a new connection costs nothing worth that.
-        limits=httpx2.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=100 if url.scheme == "https" else 0
-        ),
-        # A proxy from the environment cannot reach our own loopback.
-        trust_env=url.hostname not in LOOPBACK_HOSTS,
-    )
-
-
 def _body(request: ModelRequest) -> dict[str, Any]:
     """The request's JSON. What the catalog's `extra` sets to null is left out, `stream_options` for one."""
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": message.role, "content": storable(message.content)} for message in request.messages],
+        "messages": [{"role": message.role, "content": storable(message.text)} for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         "temperature": request.temperature,

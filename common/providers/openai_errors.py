@@ -15,6 +15,7 @@ from common.errors import (
     ProviderError,
     RateLimited,
     Unavailable,
+    UpstreamDenied,
     UpstreamModelMissing,
     UpstreamRejected,
 )
@@ -32,7 +33,7 @@ BY_NAME: dict[str, type[ProviderError]] = {
     "moderation_blocked": ContentRefused,
     "model_not_found": UpstreamModelMissing,
     # An account without credit is answered 429 too, and no patience helps.
-    "insufficient_quota": UpstreamRejected,
+    "insufficient_quota": UpstreamDenied,
     "rate_limit_exceeded": RateLimited,
     "rate_limit_error": RateLimited,
     "overloaded_error": Unavailable,
@@ -41,6 +42,9 @@ BY_NAME: dict[str, type[ProviderError]] = {
 }
 
 BY_STATUS: dict[int, type[ProviderError]] = {
+    401: UpstreamDenied,
+    402: UpstreamDenied,
+    403: UpstreamDenied,
     404: UpstreamModelMissing,
     408: Unavailable,  # it waited for our bytes, not for its model
     409: Unavailable,

@@ -1,32 +1,82 @@
 """What every provider adapter promises, and the values it speaks in."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from common.contracts.calls import Message, Usage
+from common.contracts.calls import Usage
+from common.contracts.messages import Message, Tool
+from common.errors import Unsupported
+
+# What a server may be unable to do. Chat, streaming, system prompts and several turns every adapter does.
+Feature = Literal["tools", "json_schema", "images", "embeddings", "list_models", "seed", "stop"]
+EVERYTHING: frozenset[Feature] = frozenset(
+    {"tools", "json_schema", "images", "embeddings", "list_models", "seed", "stop"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One request in the provider's own terms: `model` is the name its server knows."""
+    """One request in the provider's own terms: `model` is the name its server knows.
+
+    `tool_choice` is `auto`, `none`, `required` or a tool's name. What is None or empty is left to the server.
+    """
 
     model: str
     messages: tuple[Message, ...]
     temperature: float | None = None
+    top_p: float | None = None
     max_tokens: int | None = None
-    timeout_seconds: float = 120.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
     schema: dict[str, Any] | None = None
+    timeout_seconds: float = 120.0
     extra: dict[str, Any] = field(default_factory=dict)
     """Further parameters of this model's catalog entry, passed to the server as they are."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that this model knows by another name, as in `{"max_tokens": "max_completion_tokens"}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call. `index` says of which; `id` and `name` come with its first piece."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer. The last one carries `finish_reason`, and `usage` where the server counts."""
+    """A piece of an answer. The last one carries `finish_reason`, and `usage` where the server counts.
+
+    `finish_reason` is `stop`, `length`, `content_filter` or `tool_calls`.
+    """
 
     text: str = ""
     finish_reason: str | None = None
+    usage: Usage | None = None
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Texts to turn into vectors, by the model of that name."""
+
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+    timeout_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One vector a text, in the order of the texts."""
+
+    vectors: tuple[tuple[float, ...], ...]
     usage: Usage | None = None
 
 
@@ -34,6 +84,8 @@ class Provider(Protocol):
     """One kind of model server. Safe for many concurrent requests on one event loop."""
 
     name: str
+    features: frozenset[Feature]
+    """What this server can be asked for; anything else raises Unsupported, before a byte is sent."""
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """Yield the answer as it is made; closing the generator cancels the request upstream.
@@ -43,6 +95,14 @@ class Provider(Protocol):
 
         Raises:
             ProviderError: a foreign error, translated into our tree.
+        """
+        ...
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """The vectors of some texts.
+
+        Raises:
+            ProviderError: as `stream`.
         """
         ...
 
@@ -57,3 +117,21 @@ class Provider(Protocol):
     async def close(self) -> None:
         """Release connections."""
         ...
+
+
+def refuse_unsupported(provider: Provider, request: ModelRequest) -> None:
+    """Every adapter's first line.
+
+    Raises:
+        Unsupported: the request asks for something that this server cannot do; names it.
+    """
+    asked: dict[Feature, bool] = {
+        "tools": bool(request.tools),
+        "json_schema": request.schema is not None,
+        "images": any(message.images for message in request.messages),
+        "seed": request.seed is not None,
+        "stop": bool(request.stop),
+    }
+    for feature, is_asked in asked.items():
+        if is_asked and feature not in provider.features:
+            raise Unsupported(f"{provider.name} does not support {feature.replace('_', ' ')}.")

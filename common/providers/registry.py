@@ -1,34 +1,36 @@
 """Which adapter serves which model, and how a call becomes that adapter's request."""
 
 import asyncio
-import importlib
+from collections.abc import Callable
+from typing import Any
 
 from common.catalog.catalog import Catalog
-from common.catalog.entry import ModelEntry
-from common.contracts.calls import Call, Message
-from common.errors import Unavailable
-from common.providers.mock import MockProvider
+from common.catalog.entry import ModelEntry, ModelServer
+from common.contracts.calls import Call
+from common.contracts.messages import Message, Part, TextPart
+from common.errors import NotServed, Unsupported
+from common.providers import making
 from common.providers.protocol import ModelRequest, Provider
 from common.settings import Settings
 
 
 class Providers:
-    """The adapters of one process, each made when it is first asked for. For one event loop."""
+    """The adapters of one process, each made when it is first asked for. For one event loop.
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    `catalog` is asked anew each time: the file may change while we run.
+    """
+
+    def __init__(self, settings: Settings, catalog: Callable[[], Catalog]) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._made: dict[str, Provider] = {}
+        self._made: dict[tuple[str, ModelServer | None], Provider] = {}
 
     def availability(self, entry: ModelEntry) -> tuple[bool, str | None]:
         """Whether these settings can serve the model, and if not, why. Asks no server."""
         if self._settings.use_mock or entry.provider == "mock":
             return True, None
-        if entry.provider != "docker_modelrunner":
-            return False, f"This installation has no adapter for {entry.provider}."
-        if not self._settings.enable_model_runner:
-            return False, "The Model Runner is switched off (ENABLE_MODEL_RUNNER)."
-        return True, None
+        reason = self._why_not(entry)
+        return reason is None, reason
 
     async def get(self, entry: ModelEntry) -> Provider:
         """The adapter that serves this model.
@@ -40,31 +42,46 @@ class Providers:
         if not is_available:
             raise NotServed(reason)
         name = "mock" if self._settings.use_mock else entry.provider
-        if name not in self._made:
-            if name != "mock":
-                # Half a second of imports, kept off the loop: heartbeats and streams go on.
-                await asyncio.to_thread(importlib.import_module, "common.providers.openai_compatible")
-            self._made.setdefault(name, self._make(name))
-        return self._made[name]
+        key = name, self._catalog().servers.get(name)  # a server that moved is another server
+        if key not in self._made:
+            # The imports of an SDK take up to a second, kept off the loop: heartbeats and streams go on.
+            await asyncio.to_thread(making.load, name, self._settings)
+            self._made.setdefault(key, making.make(*key, self._settings))
+        return self._made[key]
 
     def request_for(self, entry: ModelEntry, call: Call) -> ModelRequest:
         """The call in the provider's terms: what it leaves open is filled in from the entry, then the settings.
 
         A schema goes to servers that can be held to it, and to no other.
+
+        Raises:
+            Unsupported: the call needs tools or images, and the catalog says that the model has none.
         """
-        asked, preset = call.parameters, entry.parameters
+        asked, preset, quirks = call.parameters, entry.parameters, entry.quirks
         # Under USE_MOCK a real model's entry is a mock that can do everything, and its server's own
         # parameters mean nothing. A mock goes by its id, as entries may share a name.
         is_stood_in_for = self._settings.use_mock and entry.provider != "mock"
         is_mock = is_stood_in_for or entry.provider == "mock"
+        if not is_mock:
+            _require_capabilities(entry, call)
+        sampling: dict[str, Any] = {
+            "temperature": preset.temperature if asked.temperature is None else asked.temperature,
+            "top_p": asked.top_p,
+            "max_tokens": asked.max_tokens or preset.max_tokens,
+            "stop": asked.stop,
+            "seed": asked.seed,
+        }
+        messages = _with_system(entry.system, call.messages)
         return ModelRequest(
             model=entry.id if is_mock else entry.name,
-            messages=_with_system(entry.system, call.messages),
-            temperature=preset.temperature if asked.temperature is None else asked.temperature,
-            max_tokens=asked.max_tokens or preset.max_tokens,
-            timeout_seconds=asked.timeout_seconds or self._default_timeout_seconds(entry),
+            messages=_without_system_role(messages) if quirks.system == "first_user" else messages,
+            **{name: value for name, value in sampling.items() if name not in quirks.drop},
+            tools=call.tools,
+            tool_choice=call.tool_choice,
             schema=call.schema_ if is_stood_in_for or entry.can("json_schema") else None,
+            timeout_seconds=asked.timeout_seconds or self._default_timeout_seconds(entry),
             extra={} if is_stood_in_for else preset.extra,
+            renamed=quirks.rename,
         )
 
     async def close(self) -> None:
@@ -73,23 +90,46 @@ class Providers:
         for provider in made.values():
             await provider.close()
 
+    def base_url(self, provider: str) -> str | None:
+        """Where this provider's server is; None for the mock, and for what runs as a command."""
+        settings = self._settings
+        if provider in (servers := self._catalog().servers):
+            return servers[provider].base_url
+        return {
+            "openai": settings.openai_base_url,
+            "anthropic": settings.anthropic_base_url,
+            "google": settings.google_base_url,
+            "ollama": settings.ollama_base_url,
+            "docker_modelrunner": settings.model_runner_url if settings.model_runner_type == "api" else None,
+        }.get(provider)
+
+    def _why_not(self, entry: ModelEntry) -> str | None:
+        provider, settings = entry.provider, self._settings
+        if (server := self._catalog().servers.get(provider)) is not None:
+            is_keyed = server.api_key_env is None or making.variable(server.api_key_env) is not None
+            return None if is_keyed else f"{server.api_key_env} is not set."
+        match provider:
+            case "docker_modelrunner":
+                is_on = settings.enable_model_runner
+                return None if is_on else "The Model Runner is switched off (ENABLE_MODEL_RUNNER)."
+            case "openai" | "anthropic" | "google":
+                is_keyed = getattr(settings, f"{provider}_api_key") is not None
+                return None if is_keyed else f"{provider.upper()}_API_KEY is not set."
+            case "ollama":
+                return None
+        return f"This installation has no adapter for {provider}."
+
     def _default_timeout_seconds(self, entry: ModelEntry) -> float:
         if entry.local:
             return self._settings.local_model_timeout / 1000
         return self._settings.ultra_call_timeout_seconds
 
-    def _make(self, name: str) -> Provider:
-        if name == "mock":
-            return MockProvider()
-        from common.providers.openai_compatible import OpenAICompatible
 
-        return OpenAICompatible(name, self._settings.model_runner_url)
-
-
-class NotServed(Unavailable):
-    """Nothing here serves this model."""
-
-    is_retryable = False
+def _require_capabilities(entry: ModelEntry, call: Call) -> None:
+    if call.tools and not entry.can("tools"):
+        raise Unsupported(f"{entry.id} takes no tools, says the catalog.")
+    if any(message.images for message in call.messages) and not entry.can("vision"):
+        raise Unsupported(f"{entry.id} takes no images, says the catalog.")
 
 
 def _with_system(system: str | None, messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -97,5 +137,24 @@ def _with_system(system: str | None, messages: tuple[Message, ...]) -> tuple[Mes
     if system is None:
         return messages
     if messages and messages[0].role == "system":
-        system, messages = f"{system}\n\n{messages[0].content}", messages[1:]
+        system, messages = f"{system}\n\n{messages[0].text}", messages[1:]
     return (Message(role="system", content=system), *messages)
+
+
+def _without_system_role(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Every system prompt before the words of the first user message."""
+    system = "\n\n".join(message.text for message in messages if message.role == "system")
+    others = [message for message in messages if message.role != "system"]
+    if not system:
+        return messages
+    for place, message in enumerate(others):
+        if message.role == "user":
+            others[place] = message.model_copy(update={"content": _prefixed(system, message)})
+            return tuple(others)
+    return (Message(role="user", content=system), *others)
+
+
+def _prefixed(system: str, message: Message) -> str | tuple[Part, ...]:
+    if isinstance(message.content, str):
+        return f"{system}\n\n{message.content}"
+    return (TextPart(text=system), *message.content)

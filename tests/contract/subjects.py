@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import httpx
 from pydantic import SecretStr
 
-from common.contracts.calls import Message
+from common.contracts.messages import Message
 from common.providers.mock import MockProvider
 from common.providers.openai_compatible import OpenAICompatible
 from common.providers.protocol import ModelRequest, Provider
@@ -77,7 +77,7 @@ MOCK_ORDERS: dict[Trouble, dict[str, Any]] = {
     Trouble.SERVER_ERROR: {"error": "unavailable"},
     Trouble.OVERLOADED: {"error": "unavailable"},
     Trouble.AWAY: {"error": "unavailable", "retry_after_seconds": RETRY_AFTER_SECONDS},
-    Trouble.WRONG_KEY: {"error": "upstream_rejected"},
+    Trouble.WRONG_KEY: {"error": "upstream_denied"},
     Trouble.NO_SUCH_MODEL: {"error": "upstream_model_missing"},
     Trouble.TOO_LONG: {"error": "context_too_long"},
     Trouble.REFUSED: {"error": "content_refused"},

@@ -1,7 +1,7 @@
 import asyncio
 import json
 
-from common.contracts.calls import Message
+from common.contracts.messages import Message
 from common.providers.complete import complete
 from common.providers.protocol import Delta
 from tests.contract.subjects import QUESTION, Subject

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from common.errors import BadUpstream, ContentRefused, ContextTooLong, ProviderError, Unavailable, UpstreamRejected
+from common.errors import (
+    BadUpstream,
+    ContentRefused,
+    ContextTooLong,
+    ProviderError,
+    Unavailable,
+    UpstreamDenied,
+    UpstreamRejected,
+)
 from common.providers.complete import Completion, complete
 from common.providers.protocol import ModelRequest
 from tests.contract.exchange import Exchange
@@ -58,7 +66,7 @@ async def test_the_adapter_never_asks_twice(scripted: ScriptedSubject, trouble: 
 
 
 async def test_a_key_that_the_server_repeats_is_not_shown(scripted: ScriptedSubject) -> None:
-    with pytest.raises(UpstreamRejected, match=r"Incorrect API key provided: \*\*\*") as caught:
+    with pytest.raises(UpstreamDenied, match=r"Incorrect API key provided: \*\*\*") as caught:
         await complete(scripted.provider, scripted.troubled(Trouble.WRONG_KEY))
     assert API_KEY not in str(caught.value)
 

@@ -10,8 +10,8 @@ from common.errors import (
     RateLimited,
     Timeout,
     Unavailable,
+    UpstreamDenied,
     UpstreamModelMissing,
-    UpstreamRejected,
 )
 
 # What a server that asks for patience says.
@@ -45,7 +45,7 @@ EXPECTED: dict[Trouble, type[ProviderError]] = {
     Trouble.SERVER_ERROR: Unavailable,
     Trouble.OVERLOADED: Unavailable,
     Trouble.AWAY: Unavailable,
-    Trouble.WRONG_KEY: UpstreamRejected,
+    Trouble.WRONG_KEY: UpstreamDenied,
     Trouble.NO_SUCH_MODEL: UpstreamModelMissing,
     Trouble.TOO_LONG: ContextTooLong,
     Trouble.REFUSED: ContentRefused,

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from common.contracts.analyses import Analysis, AnalysisOptions
-from common.contracts.calls import Answer, Call, ErrorDetail, Message, Parameters
+from common.contracts.calls import Answer, Call, ErrorDetail, Parameters
 from common.contracts.jobs import Outcome
+from common.contracts.messages import Message
 
 
 def ask_each(request: Analysis) -> list[Call]:

@@ -7,8 +7,9 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from common.contracts.analyses import Analysis
-from common.contracts.calls import Answer, Call, Message, Parameters
+from common.contracts.calls import Answer, Call, Parameters
 from common.contracts.jobs import Outcome
+from common.contracts.messages import Message
 from worker.workflows.asking import status_of
 from worker.workflows.presentation import Section, present
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from common.contracts.calls import Message
+from common.contracts.messages import Message
 from common.errors import ProviderError, RateLimited, Timeout, Unavailable, UpstreamRejected
 from common.providers.complete import Completion, complete
 from common.providers.mock import MockProvider

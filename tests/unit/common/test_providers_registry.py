@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from common.contracts.calls import Call, Message, Parameters
-from common.errors import Unavailable
-from common.providers.registry import NotServed, Providers
+from common.contracts.calls import Call, Parameters
+from common.contracts.messages import Message
+from common.errors import NotServed
+from common.providers.registry import Providers
 from tests.unit.common.catalogs import catalog, settings
 
 MODELS = """\
@@ -24,7 +25,8 @@ SCHEMA = {"type": "object"}
 
 
 def providers(folder: Path, **given: Any) -> Providers:
-    return Providers(settings(**given), catalog(folder, MODELS))
+    models = catalog(folder, MODELS)
+    return Providers(settings(**given), lambda: models)
 
 
 def request(folder: Path, model: str, *messages: Message, parameters: Parameters | None = None, **given: Any) -> Any:
@@ -90,6 +92,6 @@ async def test_a_model_is_served_exactly_where_it_is_called_available(
     else:
         with pytest.raises(NotServed) as caught:
             await made.get(entry)
-        assert isinstance(caught.value, Unavailable)
+        assert not caught.value.is_retryable
         assert not caught.value.is_retryable
     await made.close()

@@ -1,7 +1,8 @@
 import pytest
 
-from common.contracts.calls import Answer, Call, Message
+from common.contracts.calls import Answer, Call
 from common.contracts.jobs import Outcome
+from common.contracts.messages import Message
 from common.errors import WorkflowChanged
 from worker.replay import NextRound, RecordedCall, replay
 from worker.workflows.registry import Recipe

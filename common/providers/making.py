@@ -1,0 +1,57 @@
+"""Making adapters: the one place that knows them all. Their SDKs are imported when they are first needed."""
+
+import importlib
+import os
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from common.catalog.entry import ModelServer
+from common.providers.http import Proxies
+from common.providers.protocol import Provider
+from common.settings import Settings
+
+
+def load(name: str, settings: Settings) -> None:
+    """Import the adapter's module; blocks for as long as its SDK takes."""
+    importlib.import_module(_module_of(name, settings))
+
+
+def make(name: str, server: ModelServer | None, settings: Settings) -> Provider:
+    """The adapter of a provider; `server` is its entry of the catalog file, if it has one."""
+    proxies = Proxies.of(settings)
+    module: Any = importlib.import_module(_module_of(name, settings))
+    made: Provider
+    if server is not None:
+        key = variable(server.api_key_env) if server.api_key_env else None
+        made = module.OpenAICompatible(name, server.base_url, key, proxies=proxies)
+    elif name == "mock":
+        made = module.MockProvider()
+    elif name == "openai":
+        made = module.OpenAICompatible(name, settings.openai_base_url, settings.openai_api_key, proxies=proxies)
+    elif name == "anthropic":
+        made = module.Anthropic(settings.anthropic_base_url, settings.anthropic_api_key, proxies=proxies)
+    elif name == "google":
+        made = module.Google(settings.google_base_url, settings.google_api_key, proxies=proxies)
+    elif name == "ollama":
+        made = module.Ollama(settings.ollama_base_url, proxies=proxies)
+    elif settings.model_runner_type == "cli":
+        made = module.ModelRunnerCli()
+    else:
+        made = module.OpenAICompatible(name, settings.model_runner_url, proxies=proxies)
+    return made
+
+
+def variable(name: str) -> SecretStr | None:
+    """A variable of the environment, or of `.env` as everything else."""
+    value = os.environ.get(name) or dotenv_values(".env").get(name)
+    return SecretStr(value) if value else None
+
+
+def _module_of(name: str, settings: Settings) -> str:
+    if name == "docker_modelrunner" and settings.model_runner_type == "cli":
+        name = "model_runner_cli"
+    elif name not in {"mock", "anthropic", "google", "ollama"}:
+        name = "openai_compatible"
+    return f"common.providers.{name}"
