@@ -84,7 +84,7 @@ class Sweep:
             reset = {"call": str(call["id"]), "attempt": call["attempt"] + 1}
             self._events.append(call["job_id"], "call.reset", reset)
         for call in found.dead:
-            logger.error("call %s given up after %d attempts", call["id"], call["attempt"])
+            logger.error("call %s given up: %d workers fell silent on it", call["id"], call["silences"] + 1)
             data = {"call": str(call["id"]), "model": call["model"], "answer": _given_up(call).model_dump()}
             self._events.append(call["job_id"], "call.failed", data)
         return found
@@ -103,16 +103,16 @@ class Sweep:
 
     async def _rescue(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
         rows = [
-            {"id": str(call["id"]), "attempt": call["attempt"], "delay": 0}
+            {"id": str(call["id"]), "attempt": call["attempt"], "delay": 0, "silences": 1}
             for call in expired
-            if call["attempt"] < self._max_attempts
+            if call["silences"] + 1 < self._max_attempts
         ]
         if rows:
             released: set[UUID] = set((await connection.execute(calls.release(rows))).scalars())
             found.rescued = [call for call in expired if call["id"] in released]
 
     async def _bury(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
-        hopeless = [call for call in expired if call["attempt"] >= self._max_attempts]
+        hopeless = [call for call in expired if call["silences"] + 1 >= self._max_attempts]
         if not hopeless:
             return
         rows = [
@@ -130,6 +130,6 @@ class Sweep:
 
 
 def _given_up(call: RowMapping) -> Answer:
-    message = f"{call['attempt']} workers in a row fell silent on this call; it will not be tried again."
+    message = f"{call['silences'] + 1} workers fell silent on this call; it will not be tried again."
     error = ErrorDetail(code="dead_lettered", message=message)
     return Answer(model=call["model"], status="failed", attempts=call["attempt"], error=error)

@@ -27,7 +27,7 @@ _CLAIM = text(
     SET status = 'running', attempt = c.attempt + 1, worker = :worker, due_at = NULL,
         lease_expires_at = now() + make_interval(secs => :lease), started_at = coalesce(c.started_at, now())
     FROM free WHERE c.id = free.id
-    RETURNING c.id, c.job_id, c.attempt, c.model, c.request
+    RETURNING c.id, c.job_id, c.attempt, c.model, c.request, c.route
     """
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 
@@ -81,19 +81,33 @@ _FINISH = text(
 _RELEASE = text(
     """
     WITH handed AS (
-        SELECT c.id, h.delay
-        FROM calls c JOIN jsonb_to_recordset(:rows) AS h(id uuid, attempt int, delay float) USING (id, attempt)
+        SELECT c.id, h.delay, h.queue, h.route, h.silences
+        FROM calls c JOIN jsonb_to_recordset(:rows) AS h(
+            id uuid, attempt int, delay float, queue text, route jsonb, silences int) USING (id, attempt)
         WHERE c.status = 'running'
         ORDER BY c.id FOR UPDATE OF c
     )
     UPDATE calls c
     SET status = 'queued', lease_expires_at = NULL, worker = NULL, rings = 0,
-        due_at = now() + make_interval(secs => h.delay)
+        due_at = now() + make_interval(secs => h.delay),
+        queue = coalesce(h.queue, c.queue), route = coalesce(h.route, c.route),
+        silences = c.silences + coalesce(h.silences, 0)
     FROM handed h
     WHERE c.id = h.id AND c.status = 'running'
     RETURNING c.id
     """
 ).bindparams(bindparam("rows", type_=JSONB))
+
+# The next upstream request of a call that stays where it is: a new token, so that each request has its own.
+_RENEW = text(
+    """
+    UPDATE calls SET attempt = attempt + 1, route = :route
+    WHERE id = :id AND attempt = :attempt AND status = 'running'
+    RETURNING attempt
+    """
+).bindparams(bindparam("route", type_=JSONB))
+
+_RETRIES = text("SELECT coalesce(sum(greatest(attempt - 1, 0)), 0)::int AS n FROM calls WHERE job_id = :job_id")
 
 _CANCEL = text(
     """
@@ -109,7 +123,7 @@ _CANCEL = text(
 
 _EXPIRED = text(
     """
-    SELECT c.id, c.job_id, c.attempt, c.model, c.worker FROM calls c
+    SELECT c.id, c.job_id, c.attempt, c.model, c.worker, c.silences FROM calls c
     WHERE c.status = 'running' AND c.lease_expires_at < now()
     ORDER BY c.lease_expires_at LIMIT :limit
     """
@@ -147,7 +161,7 @@ _ORPHANS = text(
 def claim(ids: Sequence[UUID], worker: str, lease: timedelta) -> TextClause:
     """Take queued calls, and those whose lease ran out; no row for one that somebody else has.
 
-    Returns `(id, job_id, attempt, model, request)`.
+    Returns `(id, job_id, attempt, model, request, route)`.
     """
     return _CLAIM.bindparams(ids=list(ids), worker=worker, lease=lease.total_seconds())
 
@@ -172,8 +186,21 @@ def finish(rows: list[dict[str, Any]], grace: timedelta) -> TextClause:
 
 
 def release(rows: list[dict[str, Any]]) -> TextClause:
-    """Put calls back into the queue after `delay` seconds: a retry, a rescue, or a worker that stops."""
+    """Put calls back into the queue after `delay` seconds: a retry, a rescue, or a worker that stops.
+
+    `rows` are `{id, attempt, delay, queue?, route?, silences?}`: another queue, what it met, a silence to count.
+    """
     return _RELEASE.bindparams(rows=rows)
+
+
+def renew(call_id: UUID, attempt: int, route: dict[str, Any]) -> TextClause:
+    """Count another upstream request of a held call; returns its new `attempt`, no row if the call was lost."""
+    return _RENEW.bindparams(id=call_id, attempt=attempt, route=route)
+
+
+def retries(job_id: UUID) -> TextClause:
+    """`n`: how often the job's calls were tried again."""
+    return _RETRIES.bindparams(job_id=job_id)
 
 
 def cancel(job_id: UUID) -> TextClause:
@@ -182,7 +209,7 @@ def cancel(job_id: UUID) -> TextClause:
 
 
 def expired(limit: int) -> TextClause:
-    """`(id, job_id, attempt, model, worker)` of the calls whose worker fell silent."""
+    """`(id, job_id, attempt, model, worker, silences)` of the calls whose worker fell silent."""
     return _EXPIRED.bindparams(limit=limit)
 
 

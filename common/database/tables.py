@@ -78,6 +78,10 @@ calls = Table(
     Column("status", Text, nullable=False, server_default=text("'queued'")),
     # claims so far; each claim's number is its fencing token
     Column("attempt", Integer, nullable=False, server_default=text("0")),
+    # what its attempts met, and the model to ask next (common/routing.py); null until something goes wrong
+    Column("route", JSONB),
+    # workers that fell silent on it: a call that kills its workers is given up
+    Column("silences", SmallInteger, nullable=False, server_default=text("0")),
     Column("worker", Text),
     Column("lease_expires_at", DateTime(timezone=True)),
     Column("answer", JSONB),
