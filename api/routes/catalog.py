@@ -1,24 +1,26 @@
 """What can be asked for: models and analysis types."""
 
+import asyncio
+
 from fastapi import APIRouter, Response
 
 from api.dependencies import ReaderDep, RuntimeDep
 from api.openapi import problems
 from api.responses import document
+from common import pricing
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
 from common.contracts.analysis_types import BUILT_IN, AnalysisTypes
-from common.contracts.models import ModelDocument, ModelList, Price
+from common.contracts.models import ModelDocument, ModelList
 from common.providers.registry import Providers
 
 router = APIRouter(tags=["Catalog"])
-
-FREE = Price(prompt_usd_per_million=0, completion_usd_per_million=0)
 
 
 @router.get("/api/models", summary="List models", response_model=ModelList, responses=problems())
 async def list_models(runtime: RuntimeDep, caller: ReaderDep) -> Response:  # noqa: ARG001  # who may read
     """Every model of the catalog. Answered from the catalog: no model's server is asked."""
+    await asyncio.to_thread(pricing.load)
     entries = runtime.catalog.entries.values()
     return document(ModelList(data=[model_document(entry, runtime.catalog, runtime.providers) for entry in entries]))
 
@@ -43,6 +45,6 @@ def model_document(entry: ModelEntry, catalog: Catalog, providers: Providers) ->
         context_window=entry.context_window,
         capabilities=list(entry.capabilities),
         fallbacks=[],
-        price=FREE if entry.local else None,
+        price=pricing.price_of(entry),
         description=entry.description,
     )
