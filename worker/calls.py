@@ -1,54 +1,112 @@
-"""Running one call: claim it, ask the model, record what came back."""
+"""Running one call: claim it, ask the models of its chain, record what came back."""
 
 import asyncio
 import logging
-import random
 import time
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.catalog.catalog import Catalog
-from common.contracts.calls import Answer, ErrorDetail, Usage
+from common.catalog.entry import ModelEntry
+from common.contracts.calls import Answer, Attempt, ErrorDetail
 from common.errors import AppError
 from common.events import EventSink
-from common.providers.registry import Providers
+from common.routing import (
+    PREFERENCE,
+    RETRYABLE,
+    Ask,
+    Chain,
+    GiveUp,
+    Route,
+    Step,
+    Wait,
+    chain_of,
+    first,
+    has_local_alternative,
+    met,
+    next_step,
+    offline,
+    passed_over,
+)
+from common.upstreams import Upstreams
+from worker.asking import Asker, milliseconds_since
 from worker.leases import Leases
 from worker.store import Claim, Ending, Store
 
-# 25 ms: below it a stream of tokens becomes an XADD a token; above it people see text arrive in lumps.
-COALESCE_SECONDS = 0.025
-# Full jitter between 0 and twice the last bound: retries of many calls spread out by themselves.
-FIRST_BACKOFF_SECONDS = 0.5
-MAX_BACKOFF_SECONDS = 30.0
-# A server may ask for an hour; a call that waits longer than this had better fail.
-MAX_RETRY_AFTER_SECONDS = 120.0
 # How long a result is kept in hand while Postgres is away; by then the lease is long gone.
 RECORD_PATIENCE_SECONDS = 120.0
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How patient a call is. `max_attempts` is for one model, `job_retries` for all calls of a job together."""
+
+    max_attempts: int
+    job_retries: int
+    prefer: str | None = None
+
+
+@dataclass(slots=True)
+class Trip:
+    """A claimed call on its way along its chain. `entry` is the model to ask now."""
+
+    claim: Claim
+    chain: Chain
+    entry: ModelEntry
+    history: list[Attempt]
+    has_asked: bool = False  # since the claim's token was drawn
+    asked_at: float = 0.0  # of time.perf_counter
+    retry_after_seconds: float | None = None
+
+    @property
+    def attempts(self) -> int:
+        """Upstream requests so far, those of workers that fell silent among them."""
+        return self.claim.attempt - self._unsent
+
+    def route(self, entry: ModelEntry) -> Route:
+        """What is stored when the call goes on elsewhere, with this model."""
+        return Route(history=tuple(self.history), next=entry.id, unsent=self._unsent)
+
+    @property
+    def _unsent(self) -> int:
+        return self.claim.route.unsent + (not self.has_asked)
+
+
 class CallRunner:
-    """Runs calls on the loop. A call is recorded once, however often it was delivered."""
+    """Runs calls on the loop. A call is recorded once, however often it was delivered.
+
+    `queues` are those this worker consumes: a call whose next model belongs to another one moves there, and
+    `ring` tells the broker at once.
+    """
 
     def __init__(
         self,
         store: Store,
         leases: Leases,
-        catalog: Catalog,
-        providers: Providers,
+        catalog: Callable[[], Catalog],
+        asker: Asker,
+        upstreams: Upstreams,
         events: EventSink,
+        limits: Limits,
         *,
-        max_attempts: int,
+        queues: Sequence[str],
+        ring: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._store = store
         self._leases = leases
         self._catalog = catalog
-        self._providers = providers
+        self._asker = asker
+        self._upstreams = upstreams
         self._events = events
-        self._max_attempts = max_attempts
+        self._limits = limits
+        self._queues = frozenset(queues)
+        self._ring = ring
         self.is_draining = False
 
     async def run(self, call_id: UUID) -> UUID | None:
@@ -64,68 +122,118 @@ class CallRunner:
             return None
         if claim is None:
             return None
-        work = asyncio.create_task(self._ask_and_record(claim))
+        work = asyncio.create_task(self._work(claim))
         self._leases.hold(claim, work)
         try:
             pending = await work
         except asyncio.CancelledError:
-            await self._give_back(claim)
+            await self._give_back(self._leases.current(claim))
             return None
         finally:
             self._leases.drop(claim)
         return claim.job_id if pending == 0 else None
 
-    async def _ask_and_record(self, claim: Claim) -> int | None:
-        self._events.append(
-            claim.job_id,
-            "call.started",
-            {"call": str(claim.call_id), "model": claim.model, "attempt": claim.attempt},
-        )
+    async def _work(self, claim: Claim) -> int | None:
+        """Ask along the chain until there is something to record; returns the calls the round still waits for."""
         try:
-            answer = await self._ask(claim)
-        except AppError as error:
-            if error.is_retryable and claim.attempt < self._max_attempts:
-                await self._retry_later(claim, error)
-                return None
-            answer = _failure(claim, error)
+            return await self._travel(self._begin(claim))
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("call %s left to the sweep, Postgres is away: %s", claim.call_id, error)
+            return None
+        except AppError as error:  # the model left the catalog
+            answer = _failure(claim, error, attempts=claim.attempt - 1)
         except Exception:
             logger.exception("call %s failed in our own code", claim.call_id)
-            answer = _failure(claim, AppError("The call failed in our own code; the worker's log says where."))
-        return await self._record(claim, answer)
+            fault = AppError("The call failed in our own code; the worker's log says where.")
+            answer = _failure(claim, fault, attempts=claim.attempt)
+        return await self._record(self._leases.current(claim), answer)
 
-    async def _ask(self, claim: Claim) -> Answer:
-        entry = self._catalog.resolve(claim.model)
-        provider = await self._providers.get(entry)
-        request = self._providers.request_for(entry, claim.call)
-        started = time.perf_counter()
-        first_token: float | None = None
-        pieces: list[str] = []
-        finish_reason: str | None = None
-        usage: Usage | None = None
-        shown = _Shown(self._events, claim)
-        async with aclosing(provider.stream(request)) as stream:
-            async for delta in stream:
-                if delta.text:
-                    first_token = first_token or time.perf_counter()
-                    pieces.append(delta.text)
-                    shown.add(delta.text)
-                finish_reason = delta.finish_reason or finish_reason
-                usage = delta.usage or usage
-        shown.flush()
-        ended = time.perf_counter()
-        return Answer(
-            model=claim.model,
-            served_by=entry.id,
-            provider=provider.name,
-            status="completed",
-            text="".join(pieces),
-            finish_reason=finish_reason,
-            usage=usage,
-            cost_usd=0.0 if entry.local else None,
-            latency_ms=_milliseconds(started, ended),
-            time_to_first_token_ms=_milliseconds(started, first_token) if first_token else None,
-            attempts=claim.attempt,
+    def _begin(self, claim: Claim) -> Trip:
+        """The chain, and where on it this claim begins."""
+        chain = chain_of(claim.call, self._catalog(), self._upstreams.stand_ins())
+        history = list(claim.route.history)
+        entry = chain.entry(claim.route.next)
+        if entry is None:
+            entry = first(chain, claim.call.routing.prefer or self._limits.prefer)
+            if entry.id != chain.asked.id:
+                history.append(passed_over(chain.asked, PREFERENCE, f"{entry.id} is preferred."))
+        return Trip(claim, chain, entry, history)
+
+    async def _travel(self, trip: Trip) -> int | None:
+        while True:
+            if trip.entry.queue not in self._queues:
+                await self._hand_on(trip, trip.entry, 0)
+                return None
+            if await self._may_ask(trip):
+                if trip.has_asked and not await self._renew(trip):
+                    return None
+                try:
+                    answer = await self._ask(trip)
+                except AppError as error:
+                    await self._note_failure(trip, error)
+                else:
+                    return await self._record(trip.claim, answer)
+            match await self._next_step(trip):
+                case Ask(entry):
+                    trip.entry = entry
+                case Wait(entry, seconds):
+                    await self._hand_on(trip, entry, seconds)
+                    return None
+                case GiveUp():
+                    last = trip.history[-1]
+                    detail = ErrorDetail(code=last.code, message=last.message)
+                    return await self._record(trip.claim, _failed(trip, detail))
+
+    async def _may_ask(self, trip: Trip) -> bool:
+        """Whether the trip's model may be asked now; if not, its history says why."""
+        refusal = await self._upstreams.refusal(
+            trip.entry, has_local_alternative=has_local_alternative(trip.chain, trip.history)
         )
+        if refusal is not None:
+            trip.history.append(refusal)
+            trip.retry_after_seconds = None
+        return refusal is None
+
+    async def _ask(self, trip: Trip) -> Answer:
+        trip.has_asked = True
+        claim, entry = trip.claim, trip.entry
+        started = {"call": str(claim.call_id), "model": claim.model, "asked": entry.id, "attempt": claim.attempt}
+        self._events.append(claim.job_id, "call.started", started)
+        trip.asked_at = time.perf_counter()
+        answer = await self._asker.ask(claim, entry)
+        self._upstreams.answered(entry)
+        return answer.model_copy(update={"attempts": trip.attempts, "history": trip.history})
+
+    async def _note_failure(self, trip: Trip, error: AppError) -> None:
+        trip.history.append(met(trip.entry, error, milliseconds_since(trip.asked_at)))
+        trip.retry_after_seconds = error.retry_after_seconds
+        await self._upstreams.failed(trip.entry, trip.claim.call, error)
+        if self._upstreams.is_offline_for(trip.entry) and has_local_alternative(trip.chain, trip.history):
+            trip.history.append(offline(trip.entry))
+
+    async def _next_step(self, trip: Trip) -> Step:
+        is_retryable = trip.history[-1].code in RETRYABLE
+        has_budget = is_retryable and await self._store.retries(trip.claim.job_id) < self._limits.job_retries
+        step = next_step(
+            trip.chain,
+            trip.history,
+            max_attempts=self._limits.max_attempts,
+            has_budget=has_budget,
+            retry_after_seconds=trip.retry_after_seconds,
+        )
+        last = trip.history[-1]
+        logger.info("call %s: %s: %s; %s", trip.claim.call_id, last.model, last.message, step)
+        return step
+
+    async def _renew(self, trip: Trip) -> bool:
+        """Draw the token of the next upstream request; False if the call is no longer ours."""
+        claim = await self._store.renew(trip.claim, trip.route(trip.entry))
+        if claim is None:
+            return False
+        self._leases.renew(claim)
+        trip.claim, trip.has_asked = claim, False
+        self._reset(claim.job_id, claim.call_id, claim.attempt)
+        return True
 
     async def _record(self, claim: Claim, answer: Answer) -> int | None:
         self._leases.begin_recording(claim)
@@ -151,69 +259,43 @@ class CallRunner:
         )
         return pending
 
-    async def _retry_later(self, claim: Claim, error: AppError) -> None:
+    async def _hand_on(self, trip: Trip, entry: ModelEntry, delay_seconds: float) -> None:
         """Back into the queue, durably: no thread waits, and a killed worker forgets nothing."""
-        delay = backoff_seconds(claim.attempt, error.retry_after_seconds)
-        logger.info("call %s will be tried again in %.1f s: %s", claim.call_id, delay, error.message)
-        await self._release(claim, delay)
+        route = trip.route(entry).model_dump(mode="json")
+        is_released = await self._release(trip.claim, delay_seconds, queue=entry.queue, route=route)
+        if is_released and trip.has_asked:
+            self._reset(trip.claim.job_id, trip.claim.call_id, trip.claim.attempt + 1)
+        if is_released and delay_seconds == 0:
+            await self._ring(str(trip.claim.call_id), entry.queue)
 
     async def _give_back(self, claim: Claim) -> None:
         """Cancelled from outside: a stopping worker hands the call on; a lost claim is not ours to touch."""
-        if self.is_draining:
-            await self._release(claim, 0)
+        if self.is_draining and await self._release(claim, 0):
+            self._reset(claim.job_id, claim.call_id, claim.attempt + 1)
 
-    async def _release(self, claim: Claim, delay: float) -> None:
-        row = {"id": str(claim.call_id), "attempt": claim.attempt, "delay": delay}
+    async def _release(self, claim: Claim, delay_seconds: float, **changes: Any) -> bool:
+        row = {"id": str(claim.call_id), "attempt": claim.attempt, "delay": delay_seconds, **changes}
         try:
-            released = await self._store.release([row])
+            return bool(await self._store.release([row]))
         except (SQLAlchemyError, OSError) as error:
             logger.warning("call %s not released, its lease will run out: %s", claim.call_id, error)
-            return
-        if released:
-            reset = {"call": str(claim.call_id), "attempt": claim.attempt + 1}
-            self._events.append(claim.job_id, "call.reset", reset)
+            return False
+
+    def _reset(self, job_id: UUID, call_id: UUID, attempt: int) -> None:
+        """Tell watchers that what they saw of this call counts no more."""
+        self._events.append(job_id, "call.reset", {"call": str(call_id), "attempt": attempt})
 
 
-class _Shown:
-    """Tokens on their way to watchers: the first at once, then a piece every `COALESCE_SECONDS`."""
-
-    def __init__(self, events: EventSink, claim: Claim) -> None:
-        self._events = events
-        self._claim = claim
-        self._pieces: list[str] = []
-        self._due = 0.0
-
-    def add(self, text: str) -> None:
-        self._pieces.append(text)
-        if time.perf_counter() >= self._due:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._pieces:
-            data = {
-                "call": str(self._claim.call_id),
-                "model": self._claim.model,
-                "text": "".join(self._pieces),
-            }
-            self._events.append(self._claim.job_id, "call.delta", data)
-            self._pieces.clear()
-            self._due = time.perf_counter() + COALESCE_SECONDS
+def _failed(trip: Trip, error: ErrorDetail) -> Answer:
+    return Answer(model=trip.claim.model, status="failed", attempts=trip.attempts, history=trip.history, error=error)
 
 
-def backoff_seconds(attempt: int, retry_after_seconds: float | None) -> float:
-    """Full jitter over a doubling bound, and not before the server's Retry-After, within reason."""
-    bound = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**attempt)
-    return max(random.uniform(0, bound), min(retry_after_seconds or 0, MAX_RETRY_AFTER_SECONDS))  # noqa: S311  # spreads load
-
-
-def _failure(claim: Claim, error: AppError) -> Answer:
+def _failure(claim: Claim, error: AppError, *, attempts: int) -> Answer:
+    """The end of a call that went wrong on our side."""
     return Answer(
         model=claim.model,
         status="failed",
-        attempts=claim.attempt,
+        attempts=attempts,
+        history=list(claim.route.history),
         error=ErrorDetail(code=error.code, message=error.message),
     )
-
-
-def _milliseconds(start: float, end: float) -> float:
-    return round((end - start) * 1000, 1)

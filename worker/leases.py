@@ -44,6 +44,14 @@ class Leases:
     def hold(self, claim: Claim, work: asyncio.Task[object]) -> None:
         self._held[claim.call_id] = Held(claim, work)
 
+    def renew(self, claim: Claim) -> None:
+        """The claim has a new token: the next upstream request's."""
+        self._held[claim.call_id].claim = claim
+
+    def current(self, claim: Claim) -> Claim:
+        """The claim with its latest token."""
+        return self._held[claim.call_id].claim
+
     def begin_recording(self, claim: Claim) -> None:
         """The answer is there: a lease that is missing from now on is no reason to stop."""
         self._held[claim.call_id].is_recording = True

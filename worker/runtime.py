@@ -10,13 +10,16 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from common.catalog.load import load_catalog
+from common.circuits import Circuits
 from common.database.connect import connect
 from common.events import EventLog
 from common.providers.registry import Providers
 from common.settings import Settings
+from common.upstreams import Upstreams
 from worker import workflows
 from worker.app import BatchingCelery
-from worker.calls import CallRunner
+from worker.asking import Asker
+from worker.calls import CallRunner, Limits
 from worker.dispatch import ring
 from worker.engine import Engine, Round
 from worker.kinds import Kind
@@ -63,13 +66,22 @@ class Runtime:
         store = Store(self._database, worker=name, lease=lease, grace=grace)
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
         self._engine = Engine(store, catalog, self._events)
+        self._circuits = Circuits(
+            self._redis,
+            failures=settings.ultra_circuit_failures,
+            open_seconds=settings.ultra_circuit_open_seconds,
+        )
+        self._upstreams = Upstreams(settings, lambda: catalog, self._providers, self._circuits)
         self._runner = CallRunner(
             store,
             self._leases,
-            catalog,
-            self._providers,
+            lambda: catalog,
+            Asker(self._providers, self._events, lambda entry, _: 0.0 if entry.local else None),
+            self._upstreams,
             self._events,
-            max_attempts=settings.ultra_max_attempts,
+            Limits(settings.ultra_max_attempts, settings.ultra_job_retry_budget, settings.ultra_prefer),
+            queues=kind.queues,
+            ring=self._ring_for_call,
         )
         self._presence = Presence(self._redis, name, kind, lambda: len(self._leases))
         self._sweep = (
@@ -115,6 +127,7 @@ class Runtime:
             self._leases.keep(),
             self._leases.listen(),
             self._presence.keep(),
+            self._circuits.keep(),
         ]
         if self._sweep is not None:
             keep.append(self._sweep.keep())
@@ -130,6 +143,10 @@ class Runtime:
                 rounds.append(step)
         return rounds
 
+    async def _ring_for_call(self, call_id: str, queue: str) -> None:
+        """Publishing blocks on the broker, so it has a thread."""
+        await asyncio.to_thread(ring, self._app, calls=[(call_id, queue)])
+
     def _ring(self, found: Found) -> None:
         if found.calls or found.job_ids:
             ring(self._app, calls=found.calls, job_ids=found.job_ids)
@@ -140,6 +157,7 @@ class Runtime:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._presence.remove()
         await self._events.drain()
+        await self._upstreams.connectivity.close()
         await self._providers.close()
         await self._listening.aclose()
         await self._redis.aclose()

@@ -1,7 +1,7 @@
 """The engine's hot statements, gathered into batches: one round trip for what comes in together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from common.batching import Batcher
 from common.contracts.calls import Answer, Call, CallStatus
 from common.database import calls as call_statements
 from common.database import jobs as job_statements
+from common.routing import Route
 
 # A round's calls arrive within a few milliseconds of each other; waiting for them halves the round trips.
 LINGER_SECONDS = 0.002
@@ -28,6 +29,7 @@ class Claim:
     attempt: int
     model: str
     call: Call
+    route: Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,16 @@ class Store:
         """Hand claimed calls back to the queue; returns those that were still ours."""
         return {row["id"] for row in await self.fetch(call_statements.release(rows))}
 
+    async def renew(self, claim: Claim, route: Route) -> Claim | None:
+        """The claim with the token of its next upstream request, or None: it was lost."""
+        statement = call_statements.renew(claim.call_id, claim.attempt, route.model_dump(mode="json"))
+        rows = await self.fetch(statement)
+        return replace(claim, attempt=rows[0]["attempt"], route=route) if rows else None
+
+    async def retries(self, job_id: UUID) -> int:
+        """How often calls of the job were tried again so far."""
+        return int((await self.fetch(call_statements.retries(job_id)))[0]["n"])
+
     async def heartbeat(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
         """Extend the leases of `(call_id, attempt)`; returns the calls still held."""
         return {row["id"] for row in await self.fetch(call_statements.heartbeat(held, self._lease))}
@@ -90,7 +102,14 @@ class Store:
     async def _claim_all(self, ids: Sequence[UUID]) -> list[Claim | None]:
         rows = await self.fetch(call_statements.claim(ids, self._worker, self._lease))
         claims = {
-            row["id"]: Claim(row["id"], row["job_id"], row["attempt"], row["model"], Call(**row["request"]))
+            row["id"]: Claim(
+                row["id"],
+                row["job_id"],
+                row["attempt"],
+                row["model"],
+                Call(**row["request"]),
+                Route(**row["route"] or {}),
+            )
             for row in rows
         }
         # pop: of two deliveries of one call in one batch, one gets the claim

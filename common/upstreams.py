@@ -1,0 +1,91 @@
+"""What this process knows of the model servers: which had better not be asked now, and what to learn from answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from common.catalog.catalog import Catalog
+from common.catalog.entry import ModelEntry
+from common.circuits import Circuits, circuit_key
+from common.connectivity import Connectivity
+from common.contracts.calls import Attempt, Call
+from common.errors import AppError, BadUpstream, Timeout, Unavailable
+from common.providers.http import Proxies
+from common.providers.registry import Providers
+from common.routing import CIRCUIT_OPEN, NOT_SERVED, offline, passed_over, stand_ins
+from common.settings import Settings
+
+# These speak against the server; every other error is an answer of a server that works.
+AGAINST_THE_SERVER = (Unavailable, BadUpstream, Timeout)
+
+
+class Upstreams:
+    """Circuits, connectivity and availability in one place. Belongs to one event loop."""
+
+    def __init__(
+        self, settings: Settings, catalog: Callable[[], Catalog], providers: Providers, circuits: Circuits
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._providers = providers
+        self._proxies = Proxies.of(settings)
+        self.circuits = circuits
+        self.connectivity = Connectivity(self._clouds, circuits)
+
+    def stand_ins(self) -> Sequence[ModelEntry]:
+        """The local models for cloud models that cannot be reached; none if that is switched off."""
+        settings = self._settings
+        if not settings.use_local_models_when_offline and settings.ultra_prefer != "local":
+            return ()
+        names = [name.strip() for name in settings.available_local_models.split(",")]
+        found = stand_ins(self._catalog(), settings.default_local_model, names)
+        return [entry for entry in found if self._providers.availability(entry)[0]]
+
+    async def refusal(self, entry: ModelEntry, *, has_local_alternative: bool) -> Attempt | None:
+        """Why this model had better not be asked now, or None: ask it, and tell how it went."""
+        is_available, reason = self._providers.availability(entry)
+        if not is_available:
+            return passed_over(entry, NOT_SERVED, reason or "It is not served here.")
+        if has_local_alternative and self.is_offline_for(entry):
+            return offline(entry)
+        if (seconds := await self.circuits.blocked_seconds(_key(entry))) > 0:
+            return passed_over(
+                entry, CIRCUIT_OPEN, f"Its server failed again and again; it is left alone for {seconds:.1f} s."
+            )
+        return None
+
+    def is_offline_for(self, entry: ModelEntry) -> bool:
+        """Whether local models answer in this one's place at the moment."""
+        is_cloud = not entry.local and entry.provider != "mock"
+        return is_cloud and self._settings.use_local_models_when_offline and self.connectivity.is_offline
+
+    def answered(self, entry: ModelEntry) -> None:
+        """It answered, or refused like a server that works."""
+        self.circuits.succeeded(_key(entry))
+        if not entry.local:
+            self.connectivity.heard_from(entry.provider)
+
+    async def failed(self, entry: ModelEntry, call: Call, error: AppError) -> None:
+        """It failed; where that speaks against its server, its circuit and our connectivity hear of it."""
+        if not isinstance(error, AGAINST_THE_SERVER):
+            self.answered(entry)
+            return
+        # A deadline of the caller's own says nothing about the server: nobody opens a circuit for others.
+        if not (isinstance(error, Timeout) and call.parameters.timeout_seconds is not None):
+            await self.circuits.failed(_key(entry))
+        if not entry.local and entry.provider != "mock" and self._settings.use_local_models_when_offline:
+            await self.connectivity.suspect()
+
+    def _clouds(self) -> Mapping[str, str]:
+        """By provider, where to knock: every cloud provider whose models these settings can serve."""
+        if self._settings.use_mock:
+            return {}
+        urls = {
+            entry.provider: self._providers.base_url(entry.provider)
+            for entry in self._catalog().entries.values()
+            if not entry.local and entry.provider != "mock" and self._providers.availability(entry)[0]
+        }
+        return {provider: self._proxies.before(url) or url for provider, url in urls.items() if url}
+
+
+def _key(entry: ModelEntry) -> str:
+    # mocks share no server: each entry's orders are its own
+    return circuit_key(entry.provider, entry.id if entry.provider == "mock" else entry.name)
