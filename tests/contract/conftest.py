@@ -1,9 +1,14 @@
-"""One suite for every adapter. `subject` is each of them; `troubled` each whose server can be told to fail."""
+"""One suite for every adapter. `subject` is each of them; `troubled` each whose server can be told to fail.
+
+A new adapter brings a subject of its own (`subjects_NAME.py`), a fixture here that opens it, and the
+fixture's name in the lists below; the tests stay as they are.
+"""
 
 import gc
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from llmock.testing import LLMockServer
 
 from tests.contract.scripted_server import ScriptedServer
 from tests.contract.subjects import (
@@ -14,13 +19,25 @@ from tests.contract.subjects import (
     Troubled,
     openai_compatible,
 )
+from tests.contract.subjects_openai import OpenAISubject
+
+TROUBLED = ["mock", "scripted", "openai"]
+SUBJECTS = [*TROUBLED, "model_runner"]
 
 
-@pytest.fixture(autouse=True)
-def _nothing_left_open() -> Iterator[None]:
-    """What is not closed warns when it is collected, and a warning fails the test that left it."""
-    yield
-    gc.collect()
+@pytest.fixture(params=SUBJECTS)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=TROUBLED)
+def troubled(request: pytest.FixtureRequest) -> Troubled:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def mock() -> MockSubject:
+    return MockSubject()
 
 
 @pytest.fixture
@@ -31,6 +48,15 @@ async def scripted() -> AsyncIterator[ScriptedSubject]:
         await provider.close()
 
 
+# `llmock_server` is llmock's own fixture: one server for the session, on a port and in a thread of its own.
+# Its fixture `llmock` is not used here: that one sets the variables that SDKs read.
+@pytest.fixture
+async def openai(llmock_server: LLMockServer) -> AsyncIterator[OpenAISubject]:
+    subject = OpenAISubject(llmock_server)
+    yield subject
+    await subject.provider.close()
+
+
 @pytest.fixture
 async def model_runner(model_runner_url: str) -> AsyncIterator[ModelRunnerSubject]:
     provider = openai_compatible(model_runner_url)
@@ -38,11 +64,8 @@ async def model_runner(model_runner_url: str) -> AsyncIterator[ModelRunnerSubjec
     await provider.close()
 
 
-@pytest.fixture(params=["mock", "scripted", "model_runner"])
-def subject(request: pytest.FixtureRequest) -> Subject:
-    return MockSubject() if request.param == "mock" else request.getfixturevalue(request.param)
-
-
-@pytest.fixture(params=["mock", "scripted"])
-def troubled(request: pytest.FixtureRequest) -> Troubled:
-    return MockSubject() if request.param == "mock" else request.getfixturevalue(request.param)
+@pytest.fixture(autouse=True)
+def _nothing_left_open() -> Iterator[None]:
+    """What is not closed warns when it is collected, and a warning fails the test that left it."""
+    yield
+    gc.collect()

@@ -1,15 +1,19 @@
 """The adapters under test, and what each one's server can be brought to do."""
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Protocol
 
 import httpx
+import pytest
 from pydantic import SecretStr
 
 from common.contracts.messages import Message
+from common.errors import Unsupported
 from common.providers.mock import MockProvider
 from common.providers.openai_compatible import OpenAICompatible
-from common.providers.protocol import ModelRequest, Provider
+from common.providers.protocol import Feature, ModelRequest, Provider
 from tests.contract.scripted_server import API_KEY, MODELS, ScriptedServer
 from tests.contract.troubles import RETRY_AFTER_SECONDS, SAID_BEFORE, SILENT, Trouble
 
@@ -17,10 +21,14 @@ QUESTION = (Message(role="user", content="Tell me a story of two rivers."),)
 
 
 class Subject(Protocol):
-    """An adapter before a server."""
+    """An adapter before a server. What the adapter does not support, its `provider.features` say."""
 
     provider: Provider
     listed: list[str]
+    """The models that this server knows."""
+    embedding_model: str
+    cannot: Mapping[str, str]
+    """Features and troubles that the adapter knows and this very server does not show, each with the reason."""
 
     def asked(self, **fields: Any) -> ModelRequest:
         """A request that is answered well."""
@@ -47,12 +55,32 @@ class Troubled(Subject, Protocol):
         ...
 
 
+def require(subject: Subject, shown: str) -> None:
+    """Skip where the server cannot show that feature or trouble."""
+    if shown in subject.cannot:
+        pytest.skip(subject.cannot[shown])
+
+
+@contextmanager
+def offered(subject: Subject, feature: Feature) -> Iterator[None]:
+    """What stands in the block holds. Where the provider lacks the feature, Unsupported names it instead."""
+    if feature not in subject.provider.features:
+        with pytest.raises(Unsupported, match=feature.replace("_", " ")):
+            yield
+        return
+    require(subject, feature)
+    yield
+
+
 class MockSubject:
     """It has no server: what troubles it is ordered in the request."""
 
+    listed: ClassVar[list[str]] = []
+    embedding_model = "mock-a"
+    cannot: ClassVar[Mapping[str, str]] = {}
+
     def __init__(self) -> None:
         self.provider = MockProvider()
-        self.listed: list[str] = []
 
     def asked(self, **fields: Any) -> ModelRequest:
         return ModelRequest(**{"model": "mock-a", "messages": QUESTION, **fields})
@@ -96,8 +124,11 @@ MOCK_ORDERS: dict[Trouble, dict[str, Any]] = {
 class ScriptedSubject:
     """The OpenAI-compatible adapter before our own server."""
 
+    listed = MODELS
+    embedding_model = MODELS[0]
+    cannot: ClassVar[Mapping[str, str]] = {}
+
     def __init__(self, server: ScriptedServer, provider: Provider) -> None:
-        self.listed = MODELS
         self.server = server
         self.provider = provider
 
@@ -120,8 +151,14 @@ class ScriptedSubject:
 class ModelRunnerSubject:
     """The same adapter before llama.cpp and a real small model."""
 
+    listed: ClassVar[list[str]] = ["ai/smollm2"]
+    embedding_model = "ai/smollm2"
+    cannot: ClassVar[Mapping[str, str]] = {
+        "images": "the small model sees nothing: llama.cpp was given no projector for it",
+        "embeddings": "llama.cpp embeds only when it is started for that, and then it does not chat",
+    }
+
     def __init__(self, url: str, provider: Provider) -> None:
-        self.listed = ["ai/smollm2"]
         self._slots_url = url.removesuffix("/v1") + "/slots"
         self.provider = provider
 

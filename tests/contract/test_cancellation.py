@@ -7,7 +7,7 @@ import pytest
 from common.errors import Timeout
 from common.providers.complete import complete
 from common.providers.protocol import Delta
-from tests.contract.subjects import Subject, Troubled
+from tests.contract.subjects import Subject, Troubled, require
 from tests.contract.troubles import SILENT, Trouble
 
 PATIENCE_SECONDS = 20
@@ -48,6 +48,7 @@ async def test_a_consumer_cancelled_between_tokens_stops_the_server(subject: Sub
 async def test_a_consumer_cancelled_before_the_first_token_stops_the_server(
     troubled: Troubled, trouble: Trouble
 ) -> None:
+    require(troubled, trouble)
     waiting = asyncio.create_task(complete(troubled.provider, troubled.troubled(trouble)))
     await troubled.until_asked()
     waiting.cancel()
@@ -67,6 +68,7 @@ async def test_a_server_is_stopped_while_it_still_reads_the_prompt(subject: Subj
 
 @pytest.mark.parametrize("trouble", sorted(SILENT))
 async def test_a_silent_server_is_left_at_the_deadline(troubled: Troubled, trouble: Trouble) -> None:
+    require(troubled, trouble)
     with pytest.raises(Timeout, match=r"within 0\.3 s"):
         await complete(troubled.provider, troubled.troubled(trouble))
     await idle(troubled)
