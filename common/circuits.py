@@ -156,6 +156,10 @@ class Circuits:
             seen[key.decode()] = Circuit(failures, openings > 0, here + max(open_until - now_ms, 0) / 1000)
         self._seen = seen
 
+    async def drain(self) -> None:
+        """Wait until what succeeded so far is known to others, or given up."""
+        await asyncio.gather(*self._closing)
+
     async def _close(self, key: str) -> None:
         try:
             await self._redis.hdel(KEY, key)

@@ -1,0 +1,105 @@
+"""Circuits over a real Valkey, seen by two processes' worth of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from common.circuits import Circuits
+
+KEY = "openai/gpt-4o"
+PATIENCE_SECONDS = 10
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator["Redis"]:
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+def circuits(redis: "Redis", open_seconds: float = 0.3) -> Circuits:
+    return Circuits(redis, failures=3, open_seconds=open_seconds)
+
+
+async def broken(circuits: Circuits, times: int = 3) -> Circuits:
+    for _ in range(times):
+        await circuits.failed(KEY)
+    return circuits
+
+
+async def until_probed(circuits: Circuits) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (seconds := await circuits.blocked_seconds(KEY)) > 0:
+            await asyncio.sleep(seconds)
+
+
+async def test_failures_in_a_row_open_a_circuit_for_every_process(redis: "Redis") -> None:
+    here, there = circuits(redis, 30), circuits(redis, 30)
+    await broken(here, 2)
+    assert await here.blocked_seconds(KEY) == 0
+    await there.failed(KEY)
+    await here.refresh()
+    assert await here.blocked_seconds(KEY) > 20
+    assert await there.blocked_seconds(KEY) > 20
+    assert here.open_keys() == [KEY]
+    assert await here.blocked_seconds("openai/another") == 0
+
+
+async def test_a_success_in_between_starts_the_count_anew(redis: "Redis") -> None:
+    one = circuits(redis)
+    await broken(one, 2)
+    one.succeeded(KEY)
+    await one.drain()
+    await broken(one, 2)
+    assert await one.blocked_seconds(KEY) == 0
+
+
+async def test_when_its_time_is_up_one_call_alone_probes_it(redis: "Redis") -> None:
+    several = [circuits(redis) for _ in range(4)]
+    await broken(several[0])
+    for one in several[1:]:
+        await one.refresh()
+    await until_probed(several[0])
+    others = await asyncio.gather(*(one.blocked_seconds(KEY) for one in several[1:]))
+    assert all(seconds > 0 for seconds in others)
+
+
+async def test_a_probe_that_succeeds_closes_the_circuit_for_all(redis: "Redis") -> None:
+    here, there = circuits(redis), circuits(redis)
+    await broken(here)
+    await until_probed(here)
+    here.succeeded(KEY)
+    await here.drain()
+    await there.refresh()
+    assert await there.blocked_seconds(KEY) == 0
+    assert await redis.hlen("ultra:circuits") == 0
+
+
+async def test_a_probe_that_fails_opens_it_for_twice_as_long(redis: "Redis") -> None:
+    one = circuits(redis, open_seconds=0.5)
+    await broken(one)
+    await until_probed(one)
+    await one.failed(KEY)
+    assert 0.5 < await one.blocked_seconds(KEY) <= 1
+
+
+async def test_stragglers_do_not_keep_an_open_circuit_open(redis: "Redis") -> None:
+    one = circuits(redis, open_seconds=5)
+    await broken(one)
+    before = await one.blocked_seconds(KEY)
+    await broken(one, 10)
+    assert await one.blocked_seconds(KEY) <= before
+
+
+async def test_a_healthy_model_costs_no_round_trip_and_an_absent_redis_no_call() -> None:
+    away = Redis.from_url("redis://127.0.0.1:1/0")
+    one = circuits(away)
+    assert await one.blocked_seconds(KEY) == 0
+    await one.failed(KEY)
+    one.succeeded(KEY)
+    await one.refresh()
+    await one.drain()
+    assert await one.blocked_seconds(KEY) == 0
+    await away.aclose()
