@@ -1,0 +1,168 @@
+"""A request in Anthropic's words: the JSON of `POST /v1/messages`. Pure.
+
+Where its grammar differs from ours: the system prompt stands apart from the turns; a turn is a list of
+blocks; users and assistants take turns, so neighbours of one role become one turn; a tool's result is a
+block of the user's turn, and comes first in it.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import anthropic
+import orjson
+
+from common.contracts.messages import ImagePart, Message, Part, TextPart, Tool, ToolCall
+from common.providers.protocol import ModelRequest
+from common.providers.storable import storable
+
+# Anthropic demands a limit. The oldest models it serves write no more than this, so it suits them all, and
+# it is some 3,000 words; an entry or a call that wants more says so.
+DEFAULT_MAX_TOKENS = 4096
+
+# Sampling parameters by their names here; a catalog entry may rename them once more.
+NAMES = {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_tokens", "stop": "stop_sequences"}
+
+Block = dict[str, Any]
+
+
+def body(request: ModelRequest) -> dict[str, Any]:
+    """The request's JSON. What the catalog's `extra` sets to null is left out.
+
+    A temperature above 1 is sent as it was asked, and refused: nothing here is hotter than 1, and an
+    answer sampled at another temperature than the one that was asked for would be compared as if it were.
+    """
+    names = NAMES | dict(request.renamed)
+    sampling = {
+        names["max_tokens"]: request.max_tokens or DEFAULT_MAX_TOKENS,
+        names["temperature"]: request.temperature,
+        names["top_p"]: request.top_p,
+        names["stop"]: list(request.stop) or None,
+    }
+    asked = {
+        "model": request.model,
+        "system": _system(request.messages),
+        "messages": _turns(request.messages),
+        **sampling,
+        **_tools(request),
+        "output_config": _output_config(request.schema),
+        **request.extra,
+        "stream": True,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def _system(messages: Iterable[Message]) -> str | None:
+    """Every system prompt, in one."""
+    prompts = [storable(message.text) for message in messages if message.role == "system"]
+    return "\n\n".join(prompt for prompt in prompts if prompt.strip()) or None
+
+
+def _turns(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    said = [(_role(message), blocks) for message in messages if (blocks := _blocks(message))]
+    return [
+        {"role": role, "content": _results_first(block for _, blocks in turn for block in blocks)}
+        for role, turn in itertools.groupby(said, key=lambda pair: pair[0])
+    ]
+
+
+def _role(message: Message) -> str:
+    return "assistant" if message.role == "assistant" else "user"
+
+
+def _results_first(blocks: Iterable[Block]) -> list[Block]:
+    """Sorted for the rule that the results of tools come before the user's words."""
+    return sorted(blocks, key=lambda block: block["type"] != "tool_result")
+
+
+def _blocks(message: Message) -> list[Block]:
+    """A message's blocks; none for a system prompt, and none for silence."""
+    match message.role:
+        case "system":
+            return []
+        case "tool":
+            return [_tool_result(message)]
+        case _:
+            return _content(message.content) + [_tool_use(call) for call in message.tool_calls]
+
+
+def _content(content: str | tuple[Part, ...]) -> list[Block]:
+    """Text and images in their order. Text without a word is left out: the API refuses it."""
+    parts = (TextPart(text=content),) if isinstance(content, str) else content
+    return [
+        _image(part) if isinstance(part, ImagePart) else {"type": "text", "text": storable(part.text)}
+        for part in parts
+        if isinstance(part, ImagePart) or part.text.strip()
+    ]
+
+
+def _image(image: ImagePart) -> Block:
+    if not image.url.startswith("data:"):
+        return {"type": "image", "source": {"type": "url", "url": image.url}}
+    kind, _, data = image.url.removeprefix("data:").partition(";base64,")
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
+
+
+def _tool_use(call: ToolCall) -> Block:
+    return {"type": "tool_use", "id": _tool_id(call.id), "name": call.name, "input": _input(call.arguments)}
+
+
+def _tool_result(message: Message) -> Block:
+    result = {"type": "tool_result", "tool_use_id": _tool_id(message.tool_call_id or "")}
+    content = _content(message.content)
+    return result | {"content": content} if content else result
+
+
+def _tool_id(given: str) -> str:
+    """An id of the alphabet that Anthropic knows: another model, which began this conversation, may use more."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", given)
+
+
+def _input(arguments: str) -> dict[str, Any]:
+    """The arguments as the object that the API wants. What is none is shown to the model as it wrote it."""
+    if not arguments.strip():
+        return {}
+    try:
+        parsed = orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {"arguments": storable(arguments)}
+
+
+def _tools(request: ModelRequest) -> dict[str, Any]:
+    if not request.tools:
+        return {}
+    return {"tools": [_tool(tool) for tool in request.tools], "tool_choice": _tool_choice(request.tool_choice)}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    described = {"description": storable(tool.description)} if tool.description else {}
+    return {"name": tool.name, **described, "input_schema": tool.parameters}
+
+
+def _tool_choice(choice: str | None) -> dict[str, str] | None:
+    match choice:
+        case None:
+            return None
+        case "auto" | "none":
+            return {"type": choice}
+        case "required":
+            return {"type": "any"}
+        case name:
+            return {"type": "tool", "name": name}
+
+
+def _output_config(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The schema in the part of JSON Schema that Anthropic can hold a model to.
+
+    Bounds that it cannot are told to the model in descriptions, by the SDK's own reading of the rules. A
+    schema beyond that reading goes as it is: the server says best what is wrong with it.
+    """
+    if schema is None:
+        return None
+    try:
+        held = anthropic.transform_schema(schema)
+    except (ValueError, TypeError, AttributeError, AssertionError):
+        held = schema
+    return {"format": {"type": "json_schema", "schema": held}}
