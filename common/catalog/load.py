@@ -48,6 +48,7 @@ def load_catalog(settings: Settings) -> Catalog:
     entries = {
         model_id: _entry(source, model_id, fields or {}, file.servers) for model_id, fields in file.models.items()
     }
+    entries |= _listed_entries(settings.available_local_models, entries)
     aliases = _file_aliases(source, entries) | _mapped_aliases(settings.model_mapping, entries)
     names = Catalog(entries, aliases)
     entries = {model_id: _with_fallback_ids(source, entry, names) for model_id, entry in entries.items()}
@@ -60,7 +61,7 @@ def _validated(source: Source) -> ModelsFile:
     try:
         return ModelsFile.model_validate(source.data)
     except ValidationError as error:
-        raise _first_fault(source, (), error) from None
+        raise source.first_fault((), error) from None
 
 
 def _check_server_names(source: Source, servers: Mapping[str, ModelServer]) -> None:
@@ -85,7 +86,20 @@ def _entry(source: Source, model_id: str, fields: Mapping[str, Any], servers: Ma
     try:
         return ModelEntry.model_validate({"id": model_id, **fields})
     except ValidationError as error:
-        raise _first_fault(source, place, error) from None
+        raise source.first_fault(place, error) from None
+
+
+def _listed_entries(listed: str, entries: Mapping[str, ModelEntry]) -> dict[str, ModelEntry]:
+    """The models of AVAILABLE_LOCAL_MODELS that the file does not describe: names of the Model Runner."""
+    added = {}
+    for name in filter(None, map(str.strip, listed.split(","))):
+        model_id = name if name.startswith("docker_modelrunner-") else f"docker_modelrunner-{name}"
+        entry = ad_hoc_entry(model_id)
+        if entry is None:
+            raise ConfigError(f"Wrong setting: AVAILABLE_LOCAL_MODELS: {name!r} is no name")
+        if model_id not in entries:
+            added[model_id] = entry
+    return added
 
 
 def _with_fallback_ids(source: Source, entry: ModelEntry, names: Catalog) -> ModelEntry:
@@ -149,13 +163,3 @@ def _default_ids(source: Source, defaults: Defaults, catalog: Catalog) -> tuple[
 
     models = tuple(id_of(name, "models", index) for index, name in enumerate(defaults.models))
     return models, id_of(defaults.lead, "lead") if defaults.lead else None
-
-
-def _first_fault(source: Source, place: Place, error: ValidationError) -> ConfigError:
-    """Pydantic's first complaint. One at a time: the next run names the next."""
-    fault = error.errors(include_url=False, include_input=False)[0]
-    return source.fault((*place, *fault["loc"]), _plainly(fault["type"], fault["msg"]))
-
-
-def _plainly(kind: str, message: str) -> str:
-    return "no such field" if kind == "extra_forbidden" else message[:1].lower() + message[1:]

@@ -1,4 +1,4 @@
-"""A YAML file and where in it everything stands, so that a complaint can name the line."""
+"""A file of data and where in it everything stands, so that a complaint can name the line. YAML is read here."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from common.errors import ConfigError
 
@@ -24,6 +25,12 @@ class Source:
         """An error that names the file, the line and the field: `FILE:LINE: FIELD: PROBLEM`."""
         field = ".".join(str(part) for part in place)
         return ConfigError(f"{self.path}:{self.line_of(place)}: {field + ': ' if field else ''}{problem}")
+
+    def first_fault(self, place: Place, error: ValidationError) -> ConfigError:
+        """Pydantic's first complaint about what stands at a place. One at a time: the next run names the next."""
+        found = error.errors(include_url=False, include_input=False)[0]
+        below = [part for part in found["loc"] if part != "[key]"]
+        return self.fault((*place, *below), _plainly(found["type"], found["msg"]))
 
     def line_of(self, place: Place) -> int:
         """The line of a place, or of the nearest one around it: a missing field has no line of its own."""
@@ -49,6 +56,8 @@ def read_yaml(path: Path) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: {error.problem}") from error
+    except (ValueError, RecursionError) as error:  # 2026-13-45 is no date; and nobody nests so deep
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
     finally:
         loader.dispose()
 
@@ -69,3 +78,10 @@ def _walk(node: yaml.Node, place: Place, path: Path) -> Iterator[tuple[Place, in
         for index, item in enumerate(node.value):
             yield (*place, index), item.start_mark.line + 1
             yield from _walk(item, (*place, index), path)
+
+
+def _plainly(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "no such field"
+    message = message.removeprefix("Value error, ")
+    return message if message[:3].isupper() else message[:1].lower() + message[1:]

@@ -43,6 +43,12 @@ def fault(folder: Path, text: str) -> str:
         ("mock-a: {}", "6: models.mock-a: said before, in line 4"),
         ("acme-b: {}", "6: models.acme-b: an id is PROVIDER-MODEL, PROVIDER one of docker_modelrunner, mock"),
         ("mock: {}", "6: models.mock: an id is PROVIDER-MODEL"),
+        ("mock-b: {fallbacks: [mock-a, gtp4]}", "6: models.mock-b.fallbacks.1: No model 'gtp4'."),
+        ("mock-b: {fallbacks: {rate_limited: [mock-b]}}", "6: models.mock-b.fallbacks.rate_limited.0: a model cannot"),
+        ("mock-b: {fallbacks: {tired: [mock-a]}}", "6: models.mock-b.fallbacks.tired"),
+        ("mock-b: {quirks: {drop: [courage]}}", "6: models.mock-b.quirks.drop.0: input should be 'temperature'"),
+        ("mock-b: {price: {prompt_usd_per_million: -1}}", "6: models.mock-b.price.prompt_usd_per_million: "),
+        ("groq-b: {}", "6: models.groq-b: an id is PROVIDER-MODEL"),
         ("mock-b: 7", "6: models.mock-b: input should be a valid dictionary"),
         ("mock-b: {aliases: [", "7: "),
     ],
@@ -80,6 +86,20 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("servers", "complaint"),
+    [
+        ("{openai: {base_url: 'http://x'}}", "1: servers.openai: a name of small letters"),
+        ("{my-box: {base_url: 'http://x'}}", "1: servers.my-box: a name of small letters"),
+        ("{box: {base_url: 'ftp://x'}}", "1: servers.box.base_url: URL scheme should be"),
+        ("{box: {base_url: 'http://x', api_key: sk-1}}", "1: servers.box.api_key: no such field"),
+    ],
+)
+def test_a_fault_in_a_server_is_named(tmp_path: Path, servers: str, complaint: str) -> None:
+    text = f"servers: {servers}\ndefaults: {{models: [mock-a]}}\nmodels: {{mock-a: {{}}}}\n"
+    assert fault(tmp_path, text).startswith(f"models.yaml:{complaint}")
+
+
+@pytest.mark.parametrize(
     ("mapping", "complaint"),
     [
         ({"gpt4": "openai-gpt5"}, "MODEL_MAPPING: 'gpt4' names 'openai-gpt5', which is neither in the catalog"),
@@ -90,3 +110,8 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_wrong_mapping_is_named(tmp_path: Path, mapping: dict[str, str], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         catalog(tmp_path, MODEST, model_mapping=mapping)
+
+
+def test_a_name_of_the_model_runner_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="AVAILABLE_LOCAL_MODELS: 'two words' is no name"):
+        catalog(tmp_path, MODEST, available_local_models="phi3:mini, two words")

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from common.contracts.calls import Call, Parameters
-from common.contracts.messages import Message
-from common.errors import NotServed
+from common.contracts.messages import ImagePart, Message, TextPart, Tool
+from common.errors import NotServed, Unsupported
 from common.providers.registry import Providers
 from tests.unit.common.catalogs import catalog, settings
 
@@ -18,7 +18,14 @@ MODELS = """\
         name: ai/small
         system: Be brief.
         parameters: {temperature: 0.2, max_tokens: 100, extra: {top_k: 5}}
-      ollama-plain: {}
+      openai-plain: {}
+      openai-odd:
+        capabilities: [chat, json_schema]
+        quirks: {system: first_user, drop: [temperature, seed], rename: {max_tokens: max_completion_tokens}}
+      box-any: {capabilities: [chat, tools, vision]}
+    servers:
+      box: {base_url: http://127.0.0.1:9/v1/, local: true}
+      paid: {base_url: https://example.test/v1, api_key_env: ULTRA_TEST_KEY}
 """
 ASK = Message(role="user", content="Why?")
 SCHEMA = {"type": "object"}
@@ -61,7 +68,7 @@ def test_the_entry_s_system_prompt_comes_first_and_in_one_message(tmp_path: Path
 
 def test_only_servers_that_can_be_held_to_a_schema_are_told_it(tmp_path: Path) -> None:
     assert request(tmp_path, "docker_modelrunner-sober").schema == SCHEMA
-    assert request(tmp_path, "ollama-plain").schema is None
+    assert request(tmp_path, "openai-plain").schema is None
 
 
 def test_under_use_mock_every_model_is_a_mock_by_its_own_id(tmp_path: Path) -> None:
@@ -95,3 +102,54 @@ async def test_a_model_is_served_exactly_where_it_is_called_available(
         assert not caught.value.is_retryable
         assert not caught.value.is_retryable
     await made.close()
+
+
+def test_a_model_s_quirks_are_heeded(tmp_path: Path) -> None:
+    system, image = Message(role="system", content="Be brief."), ImagePart(url="https://example.test/a.png")
+    said = Parameters(temperature=0.5, top_p=0.5, seed=7, max_tokens=9)
+    asked = request(tmp_path, "openai-odd", system, ASK, parameters=said)
+    assert (asked.temperature, asked.seed, asked.top_p, asked.max_tokens) == (None, None, 0.5, 9)
+    assert asked.renamed == {"max_tokens": "max_completion_tokens"}
+    assert [(message.role, message.text) for message in asked.messages] == [("user", "Be brief.\n\nWhy?")]
+    pictured = Message(role="user", content=(TextPart(text="What is this?"), image))
+    made = providers(tmp_path, use_mock=False)
+    entry = catalog(tmp_path, MODELS).resolve("openai-odd").model_copy(update={"capabilities": ("chat", "vision")})
+    asked = made.request_for(entry, Call(model="openai-odd", messages=(system, pictured)))
+    assert asked.messages[0].content == (TextPart(text="Be brief."), *pictured.content)
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"tools": (Tool(name="clock"),)}, "openai-plain takes no tools"),
+        (
+            {"messages": (Message(role="user", content=(ImagePart(url="https://example.test/a.png"),)),)},
+            "openai-plain takes no images",
+        ),
+    ],
+)
+def test_what_the_catalog_says_a_model_cannot_do_is_not_asked_of_it(
+    tmp_path: Path, asked: dict[str, Any], complaint: str
+) -> None:
+    call = Call(model="openai-plain", **{"messages": (ASK,), **asked})
+    entry = catalog(tmp_path, MODELS).resolve("openai-plain")
+    with pytest.raises(Unsupported, match=complaint):
+        providers(tmp_path).request_for(entry, call)
+
+
+async def test_a_server_of_the_file_is_a_provider_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, models = providers(tmp_path), catalog(tmp_path, MODELS)
+    box = models.resolve("box-any")
+    assert (box.local, box.queue, made.base_url("box")) == (True, "local", "http://127.0.0.1:9/v1")
+    assert (await made.get(box)).name == "box"
+    await made.close()
+    paid = box.model_copy(update={"provider": "paid"})
+    assert made.availability(paid) == (False, "ULTRA_TEST_KEY is not set.")
+    monkeypatch.setenv("ULTRA_TEST_KEY", "sk-secret")
+    assert made.availability(paid) == (True, None)
+
+
+def test_names_of_the_model_runner_are_listed_beside_the_file_s(tmp_path: Path) -> None:
+    listed = catalog(tmp_path, MODELS, available_local_models="phi3:mini, docker_modelrunner-sober,").entries
+    assert "docker_modelrunner-phi3:mini" in listed
+    assert listed["docker_modelrunner-sober"].name == "ai/small"
