@@ -19,9 +19,10 @@ from tests.contract.subjects import (
     Troubled,
     openai_compatible,
 )
+from tests.contract.subjects_anthropic import AnthropicSubject
 from tests.contract.subjects_openai import OpenAISubject
 
-TROUBLED = ["mock", "scripted", "openai"]
+TROUBLED = ["mock", "scripted", "openai", "anthropic"]
 SUBJECTS = [*TROUBLED, "model_runner"]
 
 
@@ -53,6 +54,13 @@ async def scripted() -> AsyncIterator[ScriptedSubject]:
 @pytest.fixture
 async def openai(llmock_server: LLMockServer) -> AsyncIterator[OpenAISubject]:
     subject = OpenAISubject(llmock_server)
+    yield subject
+    await subject.provider.close()
+
+
+@pytest.fixture
+async def anthropic(llmock_server: LLMockServer) -> AsyncIterator[AnthropicSubject]:
+    subject = AnthropicSubject(llmock_server)
     yield subject
     await subject.provider.close()
 
