@@ -8,10 +8,12 @@ from urllib.request import (  # the standard library's reading of NO_PROXY
 
 import httpx2
 
+from common.providers.resending import ResendingTransport
 from common.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 MAX_CONNECTIONS = 1000
+MAX_KEPT_CONNECTIONS = 100
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -37,17 +39,21 @@ class Proxies:
 
 
 def http_client(base_url: str, proxies: Proxies = Proxies()) -> httpx2.AsyncClient:  # immutable
-    """A client for one server. It has no read time-out: a request's deadline is the adapter's to keep."""
+    """A client for one server. It has no read time-out: a request's deadline is the adapter's to keep.
+
+    Connections are kept and used again; a request that meets one which its server has left is sent once
+    more, see `ResendingTransport`.
+    """
+    verify = httpx2.create_ssl_context()  # SSL_CERT_FILE counts: companies have authorities of their own
+    proxy = proxies.before(base_url)
+
+    def transport(kept: int) -> httpx2.AsyncHTTPTransport:
+        limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=kept)
+        return httpx2.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=limits)
+
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),
-        # llama.cpp closes a connection after a stream without a word, and a request that takes it from the
-        # pool in that moment is lost. Without TLS a new connection costs nothing worth that.
-        limits=httpx2.Limits(
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=100 if urlsplit(base_url).scheme == "https" else 0,
-        ),
+        transport=ResendingTransport(pooled=transport(MAX_KEPT_CONNECTIONS), fresh=transport(0)),
         follow_redirects=True,
-        proxy=proxies.before(base_url),
         trust_env=False,  # proxies are the settings' alone, which read the environment too
-        verify=httpx2.create_ssl_context(),  # SSL_CERT_FILE counts: companies have authorities of their own
     )

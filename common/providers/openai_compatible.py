@@ -1,68 +1,38 @@
 """Any server that speaks OpenAI's chat completions: Docker Model Runner, llama.cpp, vLLM, OpenAI itself.
 
-The SDK brings the connection, the authentication and the event stream. Chunks are read through the few
-fields below rather than through the SDK's models: those accept anything, and a chunk that is no chunk
-must not pass for an empty piece of an answer.
+The SDK brings the connection, the authentication and the event stream; what is sent and what comes back
+is ours, in `openai_request` and `openai_answer`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 import openai
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr
 
-from common.contracts.calls import Usage
-from common.errors import BadUpstream, ContentRefused, Timeout
+from common.errors import BadUpstream, Timeout, Unsupported
 from common.providers.http import Proxies, http_client
+from common.providers.openai_answer import Answer, Chunk, EmbeddingsBody, ModelsBody
 from common.providers.openai_errors import translated
-from common.providers.protocol import EVERYTHING, Delta, EmbeddingRequest, Embeddings, Feature, ModelRequest
-from common.providers.storable import StorableStream, storable
+from common.providers.openai_request import chat_body, embedding_body
+from common.providers.protocol import (
+    EVERYTHING,
+    Delta,
+    EmbeddingRequest,
+    Embeddings,
+    Feature,
+    ModelRequest,
+    refuse_unsupported,
+)
 
 LIST_TIMEOUT_SECONDS = 10.0
 
-FINISH_REASONS = {
-    "stop": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "stop_sequence": "stop",
-    "end_turn": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "content_filter": "content_filter",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-}
-
-
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(BaseModel):
-    delta: _Message | None = None
-    finish_reason: str | None = None
-
-
-class _Chunk(BaseModel):
-    choices: list[_Choice] | None = None
-    usage: Usage | None = None
-
-
-class _Model(BaseModel):
-    id: str
-
-
-class _Models(BaseModel):
-    data: list[_Model]
-
 
 class OpenAICompatible:
-    """One server. `reasoning_content` is thinking, not answer, and is left out of the text."""
-
-    features: frozenset[Feature] = EVERYTHING
+    """One server."""
 
     def __init__(
         self,
@@ -71,11 +41,13 @@ class OpenAICompatible:
         api_key: SecretStr | None = None,
         *,
         proxies: Proxies = Proxies(),  # noqa: B008  # immutable
+        features: frozenset[Feature] = EVERYTHING,
     ) -> None:
         """`base_url` ends before `/chat/completions`, and may have any path before that."""
         self.name = name
+        self.features = features
         self._secret = api_key.get_secret_value() if api_key else None
-        self._client = openai.AsyncOpenAI(
+        self._client = _Client(
             base_url=base_url,
             api_key=self._secret or "none",  # the SDK insists on one
             max_retries=0,  # retries are the engine's alone
@@ -84,10 +56,9 @@ class OpenAICompatible:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """See `Provider.stream`."""
+        refuse_unsupported(self, request)
         deadline = asyncio.get_running_loop().time() + request.timeout_seconds
-        text = StorableStream()
-        finish_reason: str | None = None
-        usage: Usage | None = None
+        answer = Answer(self.name)
         try:
             # The deadline is set around each wait and never across a `yield`: there it would strike
             # whatever the consumer is doing.
@@ -100,33 +71,32 @@ class OpenAICompatible:
                         chunk = await self._next_chunk(events)
                     if chunk is None:
                         break
-                    usage = chunk.usage or usage
-                    for choice in chunk.choices or ():
-                        finish_reason = self._finish_reason(choice) or finish_reason
-                        if choice.delta and (piece := text.feed(choice.delta.content or "")):
-                            yield Delta(piece)
+                    for delta in answer.feed(chunk):
+                        yield delta
         except TimeoutError:
             raise Timeout(f"{self.name} did not finish within {request.timeout_seconds:g} s.") from None
-        if finish_reason is None:
-            raise BadUpstream(f"{self.name} broke off in the middle of its answer.")
-        yield Delta(text.end(), finish_reason, usage)
+        yield answer.end()
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """See `Provider.embed`."""
-        raise NotImplementedError
+        if "embeddings" not in self.features:
+            raise Unsupported(f"{self.name} does not support embeddings.")
+        try:
+            async with asyncio.timeout(request.timeout_seconds):
+                with self._translating("vectors"):
+                    body = await self._client.post("/embeddings", body=embedding_body(request), cast_to=object)
+                    return EmbeddingsBody.model_validate(body).of(len(request.texts))
+        except TimeoutError:
+            raise Timeout(f"{self.name} did not finish within {request.timeout_seconds:g} s.") from None
 
     async def list_models(self) -> list[str]:
         """See `Provider.list_models`."""
         try:
             async with asyncio.timeout(LIST_TIMEOUT_SECONDS):
-                listed = await self._client.get("/models", cast_to=object)
-            return [storable(model.id) for model in _Models.model_validate(listed).data]
+                with self._translating("a list of models"):
+                    return ModelsBody.model_validate(await self._client.get("/models", cast_to=object)).names
         except TimeoutError:
             raise Timeout(f"{self.name} did not list its models in {LIST_TIMEOUT_SECONDS:g} s.") from None
-        except (openai.APIError, httpx2.RequestError) as error:
-            raise translated(error, server=self.name, secret=self._secret) from error
-        except ValidationError as error:
-            raise BadUpstream(f"{self.name} listed its models in no form that we know.") from error
 
     async def close(self) -> None:
         """See `Provider.close`."""
@@ -137,57 +107,41 @@ class OpenAICompatible:
 
         A cancellation until then closes the connection, by which the server knows.
         """
-        try:
+        with self._translating("an answer"):
             return await self._client.post(
                 "/chat/completions",
-                body=_body(request),
+                body=chat_body(request),
                 cast_to=object,
                 stream=True,
                 stream_cls=openai.AsyncStream[object],
             )
-        except (openai.APIError, httpx2.RequestError) as error:
-            raise translated(error, server=self.name, secret=self._secret) from error
 
-    async def _next_chunk(self, events: AsyncIterator[object]) -> _Chunk | None:
+    async def _next_chunk(self, events: AsyncIterator[object]) -> Chunk | None:
         """The next chunk, or None after the last."""
+        with self._translating("a chunk of an answer"):
+            try:
+                return Chunk.model_validate(await anext(events))
+            except StopAsyncIteration:
+                return None
+
+    @contextmanager
+    def _translating(self, expected: str) -> Iterator[None]:
+        """Foreign errors in our tree; what cannot be read is none of what was `expected`."""
         try:
-            return _Chunk.model_validate(await anext(events))
-        except StopAsyncIteration:
-            return None
+            yield
         except (openai.APIError, httpx2.RequestError) as error:
             raise translated(error, server=self.name, secret=self._secret) from error
         except ValueError as error:  # broken JSON, broken UTF-8, fields of other types
-            raise BadUpstream(f"{self.name} sent something that is no chunk of an answer.") from error
-
-    def _finish_reason(self, choice: _Choice) -> str | None:
-        """One of our four words, or None before the end.
-
-        Raises:
-            ContentRefused: the model declined, in the field that OpenAI has for that.
-            BadUpstream: the answer ended in a way that we cannot call whole.
-        """
-        if choice.delta and choice.delta.refusal:
-            raise ContentRefused(f"{self.name}'s model declined to answer.")
-        if choice.finish_reason is None:
-            return None
-        if choice.finish_reason not in FINISH_REASONS:
-            raise BadUpstream(f"{self.name} ended its answer with {storable(choice.finish_reason)[:40]!r}.")
-        return FINISH_REASONS[choice.finish_reason]
+            raise BadUpstream(f"{self.name} sent something that is not {expected}.") from error
 
 
-def _body(request: ModelRequest) -> dict[str, Any]:
-    """The request's JSON. What the catalog's `extra` sets to null is left out, `stream_options` for one."""
-    body: dict[str, Any] = {
-        "model": request.model,
-        "messages": [{"role": message.role, "content": storable(message.text)} for message in request.messages],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "temperature": request.temperature,
-        "max_tokens": request.max_tokens,
-    }
-    if request.schema is not None:
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": request.schema, "strict": True},
-        }
-    return {key: value for key, value in (body | request.extra).items() if value is not None}
+class _Client(openai.AsyncOpenAI):
+    """The SDK's client, without what it would tell every server.
+
+    It reads an organization, a project and further headers from variables that were set with OpenAI in mind,
+    and describes this machine.
+    """
+
+    @property
+    def default_headers(self) -> dict[str, Any]:
+        return {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "ultrallm"}

@@ -15,6 +15,7 @@ from common.errors import (
     ProviderError,
     RateLimited,
     Unavailable,
+    Unsupported,
     UpstreamDenied,
     UpstreamModelMissing,
     UpstreamRejected,
@@ -39,6 +40,7 @@ BY_NAME: dict[str, type[ProviderError]] = {
     "overloaded_error": Unavailable,
     "unavailable_error": Unavailable,
     "server_error": Unavailable,
+    "not_supported_error": Unsupported,
 }
 
 BY_STATUS: dict[int, type[ProviderError]] = {
@@ -51,25 +53,31 @@ BY_STATUS: dict[int, type[ProviderError]] = {
     413: ContextTooLong,
     425: Unavailable,
     429: RateLimited,
+    501: Unsupported,
 }
 
 # Servers that give no code say it in words, and not all of them call it a 400.
 CONTEXT_STATUSES = frozenset({400, 422, 500})
 CONTEXT_WORDS = ("context length", "context size", "context window", "maximum context")
+# llama.cpp, of a model that sees nothing; it calls that a failure of its own.
+UNSUPPORTED_WORDS = ("image input is not supported",)
 
 
 def classify(status: int | None, names: tuple[str | None, ...], detail: str) -> type[ProviderError]:
     """The class of a server's error: its code and type say most, then its words, then the HTTP status."""
+    said = detail.lower()
+    if any(words in said for words in UNSUPPORTED_WORDS):
+        return Unsupported
     for name in names:
         if name in BY_NAME:
             return BY_NAME[name]
-    if status in CONTEXT_STATUSES and any(words in detail.lower() for words in CONTEXT_WORDS):
+    if status in CONTEXT_STATUSES and any(words in said for words in CONTEXT_WORDS):
         return ContextTooLong
     if status is None or not httpx2.codes.is_error(status):
         return BadUpstream
-    if httpx2.codes.is_server_error(status):
-        return Unavailable
-    return BY_STATUS.get(status, UpstreamRejected)
+    if status in BY_STATUS:
+        return BY_STATUS[status]
+    return Unavailable if httpx2.codes.is_server_error(status) else UpstreamRejected
 
 
 def translated(
@@ -116,7 +124,8 @@ def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _broken_connection(server: str, cause: BaseException | None, detail: str) -> ProviderError:
-    if isinstance(cause, httpx2.ConnectError | httpx2.TimeoutException):  # the only timeout set is the connect one
+    # No name, no route, no TLS, no proxy. The only timeout set is the one for connecting.
+    if isinstance(cause, httpx2.ConnectError | httpx2.TimeoutException | httpx2.ProxyError):
         return Unavailable(f"{server} cannot be reached: {detail or 'no connection in time'}")
     return BadUpstream(f"{server} broke the connection: {detail or 'it gave no reason'}")
 
