@@ -1,6 +1,10 @@
-"""The analysis types that every installation has. The worker holds a workflow for each."""
+"""The analysis types: those that every installation has, and an operator's patterns."""
+
+from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
+
+from common.contracts.patterns import Pattern
 
 
 class AnalysisType(BaseModel):
@@ -17,6 +21,7 @@ class AnalysisTypes(BaseModel):
     data: list[AnalysisType]
 
 
+# The worker holds a workflow for each.
 BUILT_IN = (
     AnalysisType(
         name="comparative",
@@ -33,3 +38,10 @@ BUILT_IN = (
         ),
     ),
 )
+BUILT_IN_NAMES = frozenset(one.name for one in BUILT_IN)
+
+
+def analysis_types(patterns: Mapping[str, Pattern]) -> list[AnalysisType]:
+    """Every type that a submission may name, those built in first."""
+    custom = (AnalysisType(name=one.name, description=one.description, built_in=False) for one in patterns.values())
+    return [*BUILT_IN, *custom]
