@@ -231,7 +231,8 @@ async def test_a_leader_that_fails_sends_those_who_wait_to_ask_for_themselves_al
     assert await cache.answer(KEY, model, 0) == (WHOLE, True)
 
 
-async def test_a_truncated_answer_is_its_caller_s_alone(redis: Redis, cache: AnswerCache) -> None:
+async def test_a_truncated_answer_is_its_caller_s_alone(redis: Redis) -> None:
+    cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
     cut_off, model = Model(CUT_OFF, is_open=False), Model()
     leading = asking(cache, cut_off)
     await cut_off.is_asked.wait()
