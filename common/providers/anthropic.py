@@ -1,12 +1,13 @@
 """Anthropic's Messages API, by its SDK.
 
-The SDK brings the connection, the authentication and the event stream. Requests and events are read and
-written by the two modules beside this one, rather than through the SDK's models: those accept anything,
-and know nothing of `temperature`, which the API still takes of the models that have it.
+The SDK brings the connection and the event stream. Requests are written and events read by the modules
+beside this one, rather than through the SDK's models, which accept anything: an event that is no event
+must not pass for an empty piece of an answer.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import anthropic
 import httpx2
@@ -28,6 +29,10 @@ from common.providers.protocol import (
 )
 from common.providers.storable import storable
 
+# The last version of the API with `temperature` and `top_p`, which the models that have them still take. In
+# the SDK's own, 2026-10-21, either is an error, whatever the model. Servers of others know this one best.
+API_VERSION = "2023-06-01"
+
 LIST_TIMEOUT_SECONDS = 10.0
 MODELS_A_PAGE = 1000  # the most that may be asked for
 MAX_PAGES = 10  # beyond any list there is; a server that always has more is not followed for ever
@@ -43,6 +48,19 @@ class _Models(BaseModel):
     last_id: str | None = None
 
 
+class _Client(anthropic.AsyncAnthropic):
+    """The SDK's client with headers of ours, none from ANTHROPIC_CUSTOM_HEADERS: a key might be among those."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._custom_headers = {"anthropic-version": API_VERSION}
+
+    @property
+    def auth_headers(self) -> dict[str, str]:
+        """As this version of the API documents it."""
+        return {"x-api-key": self.api_key or ""}
+
+
 class Anthropic:
     """Anthropic, or a server that speaks like it. `base_url` ends before `/v1`.
 
@@ -55,17 +73,17 @@ class Anthropic:
     def __init__(self, base_url: str, api_key: SecretStr | None, *, proxies: Proxies) -> None:
         # Keys come from files that end in a line break, which no header can.
         self._secret = api_key.get_secret_value().strip() if api_key else None
-        self._client = anthropic.AsyncAnthropic(
+        client = http_client(base_url, proxies)
+        # At a redirect to another host httpx takes `authorization` off, and knows nothing of `x-api-key`.
+        client.follow_redirects = False
+        self._client = _Client(
             base_url=base_url,
             # Given a key, the SDK looks for none in the environment and in files of the home directory.
             api_key=self._secret or "none",
             max_retries=0,  # retries are the engine's alone
-            http_client=http_client(base_url, proxies),
+            http_client=client,
             open_telemetry=False,  # a call's span is ours, and its words are not for others' traces
         )
-        # The SDK adds the headers of ANTHROPIC_CUSTOM_HEADERS, another key among them, and offers no way to
-        # decline; ours are the settings' alone.
-        self._client._custom_headers = {}  # noqa: SLF001
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """See `Provider.stream`."""

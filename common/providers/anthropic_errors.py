@@ -69,7 +69,7 @@ def translated(
     if isinstance(error, anthropic.APIStatusError):
         detail = presentable(_said(error))
         names = error.error_code, _text(error.type)
-        if not httpx2.codes.is_error(error.status_code):
+        if httpx2.codes.is_success(error.status_code):
             return classify(None, names, detail)(f"{server} broke off: {detail}")
         return classify(error.status_code, names, detail)(
             f"{server} answered {error.status_code}: {detail}",
