@@ -52,6 +52,15 @@ class Exchange:
         """A piece of the answer."""
         await self.event({"choices": [{"index": 0, "delta": {"content": content, **delta}, "finish_reason": None}]})
 
+    async def call(self, index: int, name: str, arguments: str) -> None:
+        """A tool call, its arguments in two pieces."""
+        function = {"name": name, "arguments": ""}
+        head = {"index": index, "id": f"call_{index}_of_{name}", "type": "function", "function": function}
+        await self.say(None, tool_calls=[head])
+        half = len(arguments) // 2
+        for piece in (arguments[:half], arguments[half:]):
+            await self.say(None, tool_calls=[{"index": index, "function": {"arguments": piece}}])
+
     async def finish(self, reason: str, prompt_tokens: int = 3, completion_tokens: int = 0) -> None:
         """The reason, the usage, `[DONE]` and the end of the body."""
         await self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}], "usage": None})
@@ -77,6 +86,11 @@ class Exchange:
     async def end(self) -> None:
         """The end of the body, as if all were well."""
         self._writer.write(b"0\r\n\r\n")
+        await self._writer.drain()
+
+    async def partial_head(self) -> None:
+        """Half a status line."""
+        self._writer.write(b"HTTP/1.1 20")
         await self._writer.drain()
 
     def cut(self) -> None:

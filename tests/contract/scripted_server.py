@@ -1,13 +1,14 @@
 """A server that speaks OpenAI's wire format and misbehaves as the asked model's name says.
 
-Any other name is a model that answers well. Like llama.cpp it closes the connection after a stream
-without having announced it.
+Any other name is a model that answers well. Like llama.cpp it closes the connection after an answer
+without having announced it, unless it is told of another way to part.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
 from typing import Any
 
 from common.providers.mock_json import document
@@ -22,11 +23,25 @@ PROSE = ["Once", "upon", "a", "time", "two", "rivers", "met", "below", "a", "sto
 Script = Callable[[Exchange], Awaitable[None]]
 
 
+class Parting(StrEnum):
+    """What becomes of a connection after an answer."""
+
+    AT_ONCE = "at once"
+    A_MOMENT_LATER = "a moment later"  # often enough while the client picks it for its next request
+    AT_THE_NEXT_REQUEST = "at the next request"  # of which not a byte is read
+    NEVER = "never"
+
+
+A_MOMENT_SECONDS = 0.002
+
+
 class ScriptedServer:
     """Keeps every exchange, so that a test can see what was asked and whether the client left."""
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
+        self.connections = 0
+        self.parting = Parting.AT_ONCE
         self.was_asked = asyncio.Event()
         self.scripts: dict[str, Script] = dict(SCRIPTS)
         self.url = ""
@@ -43,16 +58,31 @@ class ScriptedServer:
                 await server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
-                exchange = await _read(reader, writer)
-                self.exchanges.append(exchange)
-                self.was_asked.set()
-                await self._script(exchange)(exchange)
+                while exchange := await _read(reader, writer):
+                    self.exchanges.append(exchange)
+                    self.was_asked.set()
+                    await self._script(exchange)(exchange)
+                    if await self._parts(reader, writer):
+                        break
         finally:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+    async def _parts(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether the connection is over; returns when that is to happen."""
+        match self.parting:
+            case Parting.NEVER:
+                return False
+            case Parting.A_MOMENT_LATER:
+                await asyncio.sleep(A_MOMENT_SECONDS)
+            case Parting.AT_THE_NEXT_REQUEST:
+                await reader.read(1)
+                writer.transport.abort()
+        return True
 
     def _script(self, exchange: Exchange) -> Script:
         match exchange.method, exchange.path:
@@ -60,11 +90,16 @@ class ScriptedServer:
                 return _list
             case "POST", path if path == f"{PREFIX}/chat/completions":
                 return self.scripts.get(exchange.body["model"], _tell)
+            case "POST", path if path == f"{PREFIX}/embeddings":
+                return self.scripts.get(exchange.body["model"], _embed)
         return lambda lost: lost.error(404, f"No route {lost.path}")
 
 
-async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
-    method, path, _ = (await reader.readline()).decode().split(" ", 2)
+async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:
+    """The next request, or None where the client has left."""
+    if not (line := await reader.readline()):
+        return None
+    method, path, _ = line.decode().split(" ", 2)
     headers: dict[str, str] = {}
     while line := (await reader.readline()).decode().strip():
         name, _, value = line.partition(":")
@@ -79,22 +114,56 @@ async def _list(exchange: Exchange) -> None:
 
 
 async def _tell(exchange: Exchange) -> None:
-    """A story, or a document of the schema that was sent; no longer than `max_tokens`."""
+    """A tool call where one is due; else a story, or a document of the schema that was sent.
+
+    The text ends before a stop sequence, and after `max_tokens`.
+    """
+    await exchange.begin()
+    if tools := _tools_to_call(exchange.body):
+        for index, tool in enumerate(tools):
+            await exchange.call(index, tool["name"], document(tool["parameters"], digest=b"scripted"))
+        await exchange.finish("tool_calls", completion_tokens=len(tools))
+        return
     words, longest = _words(exchange.body), exchange.body.get("max_tokens") or 1_000
     said = words[:longest]
-    await exchange.begin()
     for place, word in enumerate(said):
         await exchange.say(word if place == 0 else f" {word}")
     await exchange.finish("stop" if said == words else "length", completion_tokens=len(said))
 
 
+def _tools_to_call(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The named one, or all of them; none after a result, unless they are required."""
+    tools = [tool["function"] for tool in body.get("tools", ())]
+    match body.get("tool_choice", "auto"):
+        case {"type": "function", "function": {"name": name}}:
+            return [tool for tool in tools if tool["name"] == name]
+        case "required":
+            return tools
+        case "auto" if body["messages"][-1]["role"] != "tool":
+            return tools
+    return []
+
+
 def _words(body: dict[str, Any]) -> list[str]:
     constraint = body.get("response_format")
     if constraint is None:
-        return PROSE
-    assert constraint["type"] == "json_schema"
-    assert constraint["json_schema"]["name"]
-    return document(constraint["json_schema"]["schema"], digest=b"scripted").split(" ")
+        text = " ".join(PROSE)
+    else:
+        assert constraint["type"] == "json_schema"
+        assert constraint["json_schema"]["name"]
+        text = document(constraint["json_schema"]["schema"], digest=b"scripted")
+    for stop in body.get("stop", ()):
+        text = text.partition(stop)[0]
+    return text.split(" ")
+
+
+async def _embed(exchange: Exchange) -> None:
+    """Vectors that count a text's characters, last text first: the order is the client's to restore."""
+    texts = exchange.body["input"]
+    size = exchange.body.get("dimensions") or 3
+    vectors = [{"index": place, "embedding": [float(len(text))] * size} for place, text in enumerate(texts)]
+    usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+    await exchange.answer(200, {"data": vectors[::-1], "usage": usage}, content_type="application/json")
 
 
 async def _say_before(exchange: Exchange) -> None:
