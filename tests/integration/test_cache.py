@@ -74,8 +74,12 @@ def cache(redis: Redis) -> AnswerCache:
 
 
 def asking(cache: AnswerCache, model: Model) -> "asyncio.Task[tuple[CachedAnswer, bool]]":
-    # no test comes to pass because somebody's patience ended
-    return asyncio.create_task(cache.answer(KEY, model, 100 * PATIENCE_SECONDS))
+    async def ask() -> tuple[CachedAnswer, bool]:
+        # the cache's patience is never what ends a wait here
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await cache.answer(KEY, model, 100 * PATIENCE_SECONDS)
+
+    return asyncio.create_task(ask())
 
 
 async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
