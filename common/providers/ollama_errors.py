@@ -5,8 +5,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx2
-
 from common.errors import ProviderError, Unsupported, UpstreamModelMissing, UpstreamRejected
 from common.providers.openai_errors import MAX_DETAIL_CHARACTERS, classify, retry_after_seconds
 from common.providers.storable import storable
@@ -29,43 +27,46 @@ class Complaints:
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """The error of a response that is one; of `body` its beginning will do."""
         patience = retry_after_seconds(headers, time.time())
-        return self._error(f"answered {status}", status, _sentence(body), patience)
+        return self._error(f"answered {status}", status, _error_in(body), patience)
 
     def broke_off(self, said: object) -> ProviderError:
         """The error of a stream that began well; `said` is what its last line has under `error`."""
-        return self._error("broke off", HALFWAY_STATUS, _words(said), None)
+        return self._error("broke off", HALFWAY_STATUS, said, None)
 
-    def _error(self, did: str, status: int, detail: str, retry_after: float | None) -> ProviderError:
+    def _error(self, did: str, status: int, said: object, retry_after: float | None) -> ProviderError:
+        detail, names = _words(said)
         if self.secret:
             detail = detail.replace(self.secret, "***")
         detail = storable(detail)[:MAX_DETAIL_CHARACTERS]
-        kind, advice = self._classified(status, detail.lower())
+        kind, advice = self._classified(status, names, detail.lower())
         return kind(f"{self.server} {did}: {detail}{advice}", retry_after_seconds=retry_after)
 
-    def _classified(self, status: int, words: str) -> tuple[type[ProviderError], str]:
+    def _classified(self, status: int, names: tuple[str | None, ...], words: str) -> tuple[type[ProviderError], str]:
         """The class, and what to do next where we know it."""
         if "does not support" in words:
             return Unsupported, ""
-        if status == httpx2.codes.NOT_FOUND:
-            if self.model and "model" in words:
-                return UpstreamModelMissing, f" (on its machine: `ollama pull {self.model}`)"
-            return UpstreamRejected, " (is OLLAMA_BASE_URL the address of an Ollama server?)"
-        return classify(status, (), words), ""
+        kind = classify(status, names, words)
+        if kind is not UpstreamModelMissing:
+            return kind, ""
+        if self.model and "model" in words:
+            return kind, f" (on its machine: `ollama pull {self.model}`)"
+        return UpstreamRejected, " (is OLLAMA_BASE_URL the address of an Ollama server?)"
 
 
-def _sentence(body: bytes) -> str:
-    """The server's own sentence; where it is no Ollama's, the body as text."""
+def _error_in(body: bytes) -> object:
+    """What the server has under `error`; where it has nothing, the body as text."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         answer = None
     if isinstance(answer, dict) and answer.get("error"):
-        return _words(answer["error"])
+        return answer["error"]
     return body.decode(errors="replace") or "nothing"
 
 
-def _words(said: object) -> str:
-    """Ollama's `error` is a sentence; gateways in its place send OpenAI's object."""
+def _words(said: object) -> tuple[str, tuple[str | None, ...]]:
+    """The sentence, and the names that go with it: Ollama gives none, gateways in its place have OpenAI's object."""
     if isinstance(said, Mapping) and isinstance(said.get("message"), str):
-        return str(said["message"])
-    return said if isinstance(said, str) else json.dumps(said)
+        names = (said.get("code"), said.get("type"))
+        return str(said["message"]), tuple(name for name in names if isinstance(name, str))
+    return (said if isinstance(said, str) else json.dumps(said)), ()

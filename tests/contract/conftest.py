@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from llmock.testing import LLMockServer
 
+from common.providers.ollama import Ollama
+from tests.contract.ollama_servers import RunningServer, aimock, ollama_proxy
+from tests.contract.scripted_ollama import ScriptedOllama
 from tests.contract.scripted_server import ScriptedServer
 from tests.contract.subjects import (
     MockSubject,
@@ -20,10 +23,11 @@ from tests.contract.subjects import (
     openai_compatible,
 )
 from tests.contract.subjects_anthropic import AnthropicSubject
+from tests.contract.subjects_ollama import AimockSubject, OllamaProxySubject, ScriptedOllamaSubject
 from tests.contract.subjects_openai import OpenAISubject
 
-TROUBLED = ["mock", "scripted", "openai", "anthropic"]
-SUBJECTS = [*TROUBLED, "model_runner"]
+TROUBLED = ["mock", "scripted", "openai", "anthropic", "ollama", "ollama_aimock"]
+SUBJECTS = [*TROUBLED, "model_runner", "ollama_real"]
 
 
 @pytest.fixture(params=SUBJECTS)
@@ -70,6 +74,40 @@ async def model_runner(model_runner_url: str) -> AsyncIterator[ModelRunnerSubjec
     provider = openai_compatible(model_runner_url)
     yield ModelRunnerSubject(model_runner_url, provider)
     await provider.close()
+
+
+@pytest.fixture
+async def ollama() -> AsyncIterator[ScriptedOllamaSubject]:
+    async with ScriptedOllama().running() as server:
+        provider = Ollama(server.url)
+        yield ScriptedOllamaSubject(server, provider)
+        await provider.close()
+
+
+@pytest.fixture(scope="session")
+def aimock_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with aimock(tmp_path_factory.mktemp("aimock")) as server:
+        yield server
+
+
+@pytest.fixture
+async def ollama_aimock(aimock_server: RunningServer) -> AsyncIterator[AimockSubject]:
+    subject = AimockSubject(aimock_server)
+    yield subject
+    await subject.provider.close()
+
+
+@pytest.fixture(scope="session")
+def ollama_proxy_server(model_runner_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with ollama_proxy(model_runner_url, tmp_path_factory.mktemp("ollama-proxy")) as server:
+        yield server
+
+
+@pytest.fixture
+async def ollama_real(model_runner_url: str, ollama_proxy_server: RunningServer) -> AsyncIterator[OllamaProxySubject]:
+    subject = OllamaProxySubject(model_runner_url, ollama_proxy_server)
+    yield subject
+    await subject.provider.close()
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import json
 from common.contracts.messages import Message
 from common.providers.complete import complete
 from common.providers.protocol import Delta
-from tests.contract.subjects import QUESTION, Subject
+from tests.contract.subjects import QUESTION, Subject, require
 
 SCHEMA = {
     "type": "object",
@@ -33,6 +33,7 @@ async def test_the_whole_answer_is_the_stream_joined(subject: Subject) -> None:
 
 
 async def test_a_server_s_own_count_of_tokens_is_reported(subject: Subject) -> None:
+    require(subject, "usage")
     usage = (await deltas(subject, max_tokens=5))[-1].usage
     assert usage is not None
     assert usage.completion_tokens == 5
@@ -41,6 +42,7 @@ async def test_a_server_s_own_count_of_tokens_is_reported(subject: Subject) -> N
 
 
 async def test_an_answer_cut_at_max_tokens_says_length(subject: Subject) -> None:
+    require(subject, "length")
     assert (await deltas(subject, max_tokens=3))[-1].finish_reason == "length"
 
 
@@ -72,7 +74,7 @@ async def test_many_requests_share_one_adapter(subject: Subject) -> None:
     answers = await asyncio.gather(
         *(complete(subject.provider, subject.asked(max_tokens=3, timeout_seconds=60)) for _ in range(20))
     )
-    assert all(answer.text and answer.finish_reason == "length" for answer in answers)
+    assert all(answer.text and answer.finish_reason for answer in answers)
 
 
 async def test_fifty_answers_in_a_row_never_meet_a_closed_connection(subject: Subject) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from common.errors import (
     BadUpstream,
+    ContentRefused,
     ContextTooLong,
     ProviderError,
     RateLimited,
@@ -41,9 +42,12 @@ def refused(status: int, said: Any, **headers: str) -> ProviderError:
         (502, b"<html>", Unavailable),
         (503, "server busy, please try again.  maximum pending requests exceeded", Unavailable),
         (304, b"", BadUpstream),
+        # gateways in Ollama's place
+        (400, {"message": "No.", "type": "invalid_request_error", "code": "content_filter"}, ContentRefused),
+        (503, {"message": "No.", "type": "rate_limit_error", "code": None}, RateLimited),
     ],
 )
-def test_an_error_is_classed_by_its_words_then_its_status(
+def test_an_error_is_classed_by_what_the_server_says_of_it(
     status: int, said: Any, expected: type[ProviderError]
 ) -> None:
     assert type(refused(status, said)) is expected
