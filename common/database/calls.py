@@ -58,7 +58,7 @@ _FINISH = text(
         SET status = e.status, answer = e.answer, finished_at = now(), lease_expires_at = NULL
         FROM ending e, mine m
         WHERE c.id = e.id AND c.id = m.id AND c.attempt = e.attempt AND c.status = 'running'
-        RETURNING c.id, c.job_id
+        RETURNING c.id, c.job_id, c.model, c.status
     ), tally AS (
         SELECT job_id, count(*)::int AS n FROM done GROUP BY job_id
     ), turn AS (
@@ -70,7 +70,19 @@ _FINISH = text(
                           THEN now() + make_interval(secs => :grace) END
         FROM tally t, turn
         WHERE j.id = t.job_id AND j.id = turn.id
-        RETURNING j.id, j.pending
+        RETURNING j.id, j.pending, j.owner, j.kind
+    ), spent AS (
+        INSERT INTO usage (
+            call_id, owner, job_id, kind, model, served_by, provider, status, error_code, prompt_tokens,
+            completion_tokens, cached_prompt_tokens, cost_usd, latency_ms, attempts, cached)
+        SELECT done.id, j.owner, j.id, j.kind, done.model, a.served_by, a.provider, done.status, a.error ->> 'code',
+               (a.usage ->> 'prompt_tokens')::bigint, (a.usage ->> 'completion_tokens')::bigint,
+               (a.usage ->> 'cached_prompt_tokens')::bigint, a.cost_usd, a.latency_ms,
+               coalesce(a.attempts, 0), coalesce(a.cached, false)
+        FROM done JOIN counted j ON j.id = done.job_id JOIN ending e ON e.id = done.id,
+             jsonb_to_record(e.answer) AS a(
+                served_by text, provider text, error jsonb, usage jsonb, cost_usd numeric, latency_ms float,
+                attempts int, cached boolean)
     )
     SELECT done.id,
            (counted.pending + row_number() OVER (PARTITION BY done.job_id ORDER BY done.id) - 1)::int AS pending
@@ -176,7 +188,7 @@ def heartbeat(held: Sequence[tuple[UUID, int]], lease: timedelta) -> TextClause:
 
 
 def finish(rows: list[dict[str, Any]], grace: timedelta) -> TextClause:
-    """Record results and count the fan-in, in one commit.
+    """Record results, count the fan-in and write down what was spent, in one commit.
 
     `rows` are `{id, attempt, status, answer}`. Returns `(id, pending)` for each result that counted;
     no row for one whose token is stale. `pending` counts down by one a result; the one that gets 0 has

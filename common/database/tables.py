@@ -3,12 +3,16 @@
 from sqlalchemy import (
     ARRAY,
     JSON,
+    BigInteger,
+    Boolean,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     Integer,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -92,6 +96,35 @@ calls = Table(
     UniqueConstraint("job_id", "round", "position"),
     Index("ix_calls_due", "due_at", postgresql_where=text("status = 'queued'")),
     Index("ix_calls_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
+)
+
+# Append-only, a row a finished call. It refers to nothing: a deleted job was paid for all the same.
+usage = Table(
+    "usage",
+    metadata,
+    Column("call_id", UUID(as_uuid=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("owner", Text, nullable=False),
+    Column("source", Text, nullable=False, server_default=text("'job'")),
+    Column("job_id", UUID(as_uuid=True)),
+    Column("kind", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("served_by", Text),
+    Column("provider", Text),
+    Column("status", Text, nullable=False),
+    Column("error_code", Text),
+    Column("prompt_tokens", BigInteger),
+    Column("completion_tokens", BigInteger),
+    Column("cached_prompt_tokens", BigInteger),
+    # null where no price is known
+    Column("cost_usd", Numeric),
+    Column("latency_ms", Double),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("cached", Boolean, nullable=False, server_default=text("false")),
+    # Rows lie in the order of their times, so that an index of a few pages finds a range of days,
+    # and costs an insert next to nothing.
+    Index("ix_usage_at", "at", postgresql_using="brin"),
+    Index("ix_usage_unpriced", "at", postgresql_where=text("cost_usd IS NULL AND status = 'completed'")),
 )
 
 api_keys = Table(
