@@ -46,8 +46,8 @@ def body(request: ModelRequest) -> dict[str, Any]:
         "messages": _turns(request.messages),
         **sampling,
         **_tools(request),
-        "output_config": _output_config(request.schema),
         **request.extra,
+        **_output_config(request),
         "stream": True,
     }
     return {key: value for key, value in asked.items() if value is not None}
@@ -153,16 +153,21 @@ def _tool_choice(choice: str | None) -> dict[str, str] | None:
             return {"type": "tool", "name": name}
 
 
-def _output_config(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+def _output_config(request: ModelRequest) -> dict[str, Any]:
+    """The schema beside what the catalog's `extra` says of the output, `effort` for one."""
+    if request.schema is None:
+        return {}
+    output = {"format": {"type": "json_schema", "schema": _held(request.schema)}}
+    return {"output_config": (request.extra.get("output_config") or {}) | output}
+
+
+def _held(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema in the part of JSON Schema that Anthropic can hold a model to.
 
     Bounds that it cannot are told to the model in descriptions, by the SDK's own reading of the rules. A
     schema beyond that reading goes as it is: the server says best what is wrong with it.
     """
-    if schema is None:
-        return None
     try:
-        held = anthropic.transform_schema(schema)
+        return anthropic.transform_schema(schema)
     except (ValueError, TypeError, AttributeError, AssertionError):
-        held = schema
-    return {"format": {"type": "json_schema", "schema": held}}
+        return schema

@@ -223,6 +223,12 @@ def test_a_schema_is_told_in_the_part_that_anthropic_can_hold_a_model_to() -> No
     assert "maximum: 10" in score["description"]
 
 
+def test_a_schema_stands_beside_the_catalog_s_own_wishes_for_the_output() -> None:
+    sent = asked(schema={"type": "object"}, extra={"output_config": {"effort": "low"}})["output_config"]
+    assert sent.keys() == {"effort", "format"}
+    assert sent["effort"] == "low"
+
+
 @pytest.mark.parametrize("schema", [{"type": "banana"}, {"type": ["string", "null"]}, {"properties": 1}, {}])
 def test_a_schema_beyond_the_sdk_is_the_server_s_to_judge(schema: dict[str, Any]) -> None:
     before = dict(schema)
