@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from common.contracts.calls import Answer, ErrorDetail
+from common.contracts.calls import Answer, ErrorClass, ErrorDetail, Routing
 from common.contracts.jobs import JobStatus, Links, Progress
+from common.contracts.patterns import Pattern
 
 OutputFormat = Literal["json", "text", "markdown"]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -18,6 +19,9 @@ def _without_nul(value: str) -> str:
     return value
 
 
+# More than any chain is long that a person waits for.
+MAX_FALLBACKS = 16
+Names = Annotated[list[ModelName], Field(max_length=MAX_FALLBACKS)]
 StorableText = Annotated[str, AfterValidator(_without_nul)]
 
 
@@ -30,8 +34,18 @@ class AnalysisOptions(BaseModel):
     max_tokens: int | None = Field(None, ge=1, le=131_072)
     timeout_seconds: float | None = Field(None, gt=0, le=3600, description="Deadline of each call.")
     system: StorableText | None = Field(None, max_length=100_000, description="System prompt for every model.")
-    cache: bool = Field(False, description="Allow a cached answer. This release caches none: every answer is fresh.")
-    merge: bool = Field(True, description="False returns the answers without a lead model's comparison.")
+    cache: bool | None = Field(
+        None, description="Whether equal calls' recorded answers will do; as the pattern says if left out, or not."
+    )
+    merge: bool = Field(
+        True, description="False returns the answers without a lead model's comparison. Patterns go through all stages."
+    )
+    fallbacks: Names | dict[ErrorClass, Names] | None = Field(
+        None,
+        description="Models to ask in the place of one that fails, in this order: for every class of error, or by "
+        "class. `[]` or `{}` switches the catalog's off.",
+    )
+    prefer: Literal["local", "cloud"] | None = Field(None, description="Which side of a chain is asked first.")
 
 
 class AnalysisRequest(BaseModel):
@@ -90,6 +104,8 @@ class Analysis(BaseModel):
     output_format: OutputFormat
     options: AnalysisOptions
     seed: str = Field(description="Shuffles the answers; the job's id.")
+    routing: Routing = Field(Routing(), description="Of every call of the job: the options' names as catalog ids.")
+    pattern: Pattern | None = Field(None, description="As it was at submission: a later edit changes no job.")
 
 
 class JobAccepted(BaseModel):

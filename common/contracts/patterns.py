@@ -96,3 +96,8 @@ class Pattern(BaseModel):
     def result_stage(self) -> Stage:
         """The stage whose answers are the result."""
         return next((stage for stage in self.stages if stage.name == self.result.stage), self.stages[-1])
+
+    def schema_of(self, stage: Stage) -> dict[str, Any] | None:
+        """The JSON Schema that a stage's answer should obey: the result's, where the stage writes it."""
+        shape = self.result.schema_
+        return shape.schema_document() if shape is not None and stage == self.result_stage else None

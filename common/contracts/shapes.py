@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstr
 Kind = Literal["object", "array", "string", "integer", "number", "boolean"]
 PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Count = Annotated[int, Field(ge=0, le=100_000)]
+# Past it a float is no whole number any more, and NaN is neither above nor below.
+MAX_NUMBER = 1e15
 
 
 def _whole_where_it_can_be(value: float) -> float:
@@ -14,7 +16,9 @@ def _whole_where_it_can_be(value: float) -> float:
 
 
 Bound = Annotated[
-    float, Field(ge=-1e15, le=1e15, allow_inf_nan=False), PlainSerializer(_whole_where_it_can_be, return_type=Any)
+    float,
+    Field(ge=-MAX_NUMBER, le=MAX_NUMBER, allow_inf_nan=False),
+    PlainSerializer(_whole_where_it_can_be, return_type=Any),
 ]
 
 _PYTHON_TYPES: dict[Kind, tuple[type, ...]] = {
@@ -71,16 +75,26 @@ class Shape(BaseModel):
         """The JSON Schema, its properties in the order they were given: a model fills them in in that order."""
         return self.model_dump(mode="json", exclude_none=True)
 
-    def fits(self, value: Any) -> bool:
-        """Whether a value has these names and types. Bounds are not looked at, nor what it says beyond."""
-        is_bool = isinstance(value, bool)
-        if not isinstance(value, _PYTHON_TYPES[self.type]) or is_bool != (self.type == "boolean"):
+    def read(self, value: Any) -> Any:
+        """What this describes of a value; what the value says beyond it is left out.
+
+        Raises:
+            ValueError: a name is missing or a type is another. Bounds are not looked at.
+        """
+        if not self._is_of_type(value) or (self.enum is not None and value not in self.enum):
+            raise ValueError(f"no {self.type}: {str(value)[:100]!r}")
+        if self.type == "array" and self.items is not None:
+            return [self.items.read(item) for item in value]
+        if self.type != "object":
+            return value
+        for name in self.required or ():
+            if name not in value:
+                raise ValueError(f"{name!r} is missing")
+        return {name: shape.read(value[name]) for name, shape in (self.properties or {}).items() if name in value}
+
+    def _is_of_type(self, value: Any) -> bool:
+        if isinstance(value, bool):  # which Python counts among the integers
+            return self.type == "boolean"
+        if isinstance(value, int | float) and not -MAX_NUMBER <= value <= MAX_NUMBER:
             return False
-        if isinstance(value, dict):
-            shapes = self.properties or {}
-            return all(name in value for name in self.required or ()) and all(
-                shape.fits(value[name]) for name, shape in shapes.items() if name in value
-            )
-        if isinstance(value, list):
-            return self.items is not None and all(self.items.fits(item) for item in value)
-        return self.enum is None or value in self.enum
+        return isinstance(value, _PYTHON_TYPES[self.type])

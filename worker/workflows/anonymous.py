@@ -29,17 +29,18 @@ def anonymised(answers: Sequence[Answer], seed: str) -> list[Anonymous]:
 def quoted(answers: Sequence[Anonymous]) -> str:
     """The answers as delimited data. A closing tag inside an answer cannot end the quotation."""
     return "\n\n".join(
-        f'<answer label="{one.label}">\n{_shortened(one.answer.text or "")}\n</answer>' for one in answers
+        f'<answer label="{one.label}">\n{shortened(one.answer.text or "")}\n</answer>' for one in answers
     )
+
+
+def shortened(text: str) -> str:
+    """The beginning of an answer, fit to stand between tags."""
+    harmless = text.replace("</answer", "<\u200b/answer")
+    if len(harmless) <= MAX_ANSWER_CHARACTERS:
+        return harmless
+    return harmless[:MAX_ANSWER_CHARACTERS] + "\n[the rest was left out]"
 
 
 def _label(place: int) -> str:
     letters = string.ascii_uppercase
     return letters[place] if place < len(letters) else f"{letters[place // 26 - 1]}{letters[place % 26]}"
-
-
-def _shortened(text: str) -> str:
-    harmless = text.replace("</answer", "<\u200b/answer")
-    if len(harmless) <= MAX_ANSWER_CHARACTERS:
-        return harmless
-    return harmless[:MAX_ANSWER_CHARACTERS] + "\n[the rest was left out]"

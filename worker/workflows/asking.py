@@ -13,7 +13,10 @@ def ask_each(request: Analysis) -> list[Call]:
     """The prompt to every model, in the order they were named."""
     system = [Message(role="system", content=request.options.system)] if request.options.system else []
     messages = (*system, Message(role="user", content=request.prompt))
-    return [Call(model=model.id, messages=messages, parameters=sampling(request.options)) for model in request.models]
+    return [
+        Call(model=model.id, messages=messages, parameters=sampling(request.options), routing=request.routing)
+        for model in request.models
+    ]
 
 
 def sampling(options: AnalysisOptions) -> Parameters:
@@ -31,7 +34,11 @@ def status_of(answers: Sequence[Answer]) -> Literal["completed", "partial"]:
 
 def nobody_answered(answers: Sequence[Answer]) -> Outcome:
     """The end of an analysis without a single answer: the reasons, one a model."""
+    return Outcome("failed", error=no_answers(answers, "No model answered."))
+
+
+def no_answers(answers: Sequence[Answer], what: str) -> ErrorDetail:
     reasons = "; ".join(
         f"{answer.model}: {answer.error.message if answer.error else answer.status}" for answer in answers
     )
-    return Outcome("failed", error=ErrorDetail(code="no_answers", message=f"No model answered. {reasons}"))
+    return ErrorDetail(code="no_answers", message=f"{what} {reasons}".strip())

@@ -33,6 +33,7 @@ def lead_call(request: Analysis, task: str, schema: dict[str, Any]) -> Call:
             temperature=TEMPERATURE, max_tokens=MAX_TOKENS, timeout_seconds=request.options.timeout_seconds
         ),
         schema=schema,
+        routing=request.routing,
     )
 
 

@@ -1,9 +1,11 @@
 """Structured answers from models that may not manage them: parse, repair, or say that it failed."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import json_repair
 from pydantic import BaseModel, ValidationError
+
+from common.contracts.shapes import Shape
 
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -18,12 +20,28 @@ def parse(text: str, shape: type[Document]) -> Document | None:
         return shape.model_validate_json(text)
     except ValidationError:
         pass  # not clean JSON of that shape: repair it below
-    repaired = json_repair.loads(text)
-    # Before and after the document a model may have talked; the repair then returns a list of pieces.
-    candidates = [repaired, *repaired] if isinstance(repaired, list) else [repaired]
-    for candidate in candidates:
+    for candidate in _candidates(text):
         try:
             return shape.model_validate(candidate)
         except ValidationError:
             continue
     return None
+
+
+def read(text: str, shape: Shape) -> Any | None:
+    """The same for a shape that is not known before it is read: plain data, and None if there is none."""
+    for candidate in _candidates(text):
+        try:
+            return shape.read(candidate)
+        except ValueError:
+            continue
+    return None
+
+
+def _candidates(text: str) -> list[Any]:
+    """What may be the document: a whole text, or the pieces between which a model has talked."""
+    try:
+        repaired = json_repair.loads(text)
+    except RecursionError:  # a small model that went on opening brackets
+        return []
+    return [repaired, *repaired] if isinstance(repaired, list) else [repaired]
