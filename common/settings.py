@@ -18,7 +18,20 @@ def _without_slash(value: str) -> str:
     return value.rstrip("/")
 
 
+def header_safe(key: SecretStr) -> SecretStr:
+    """The key without the line break that files and pastes leave at its end.
+
+    Raises:
+        ValueError: it cannot stand in a header. Said here, as HTTP libraries would quote it.
+    """
+    text = key.get_secret_value().strip()
+    if not text or not text.isascii() or not text.isprintable():
+        raise ValueError("must be printable ASCII, and something")
+    return SecretStr(text)
+
+
 HttpBase = Annotated[str, AfterValidator(_without_slash)]
+ApiKey = Annotated[SecretStr, AfterValidator(header_safe)]
 
 
 class Settings(BaseSettings):
@@ -83,11 +96,11 @@ class Settings(BaseSettings):
     analysis_patterns_path: Path | None = Field(None, description="Another config/analysis_patterns.json.")
 
     # providers
-    openai_api_key: SecretStr | None = None
+    openai_api_key: ApiKey | None = None
     openai_base_url: HttpBase = "https://api.openai.com/v1"
-    anthropic_api_key: SecretStr | None = None
+    anthropic_api_key: ApiKey | None = None
     anthropic_base_url: HttpBase = "https://api.anthropic.com"
-    google_api_key: SecretStr | None = None
+    google_api_key: ApiKey | None = None
     google_base_url: HttpBase = "https://generativelanguage.googleapis.com"
     ollama_base_url: HttpBase = "http://127.0.0.1:11434"
     http_proxy: str | None = Field(None, description="For http:// servers; never for loopback.")

@@ -48,6 +48,9 @@ class Quirks(BaseModel):
         (), description="Parameters that the model refuses; they are not sent."
     )
     rename: dict[str, str] = Field(default_factory=dict, description="Parameters it knows by another name.")
+    thinking_tokens: int = Field(
+        0, ge=0, le=131_072, description="Added to every max_tokens: the model's thoughts count against it."
+    )
 
 
 class ModelPrice(BaseModel):

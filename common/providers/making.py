@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from common.catalog.entry import ModelServer
 from common.providers.http import Proxies
 from common.providers.protocol import Provider
-from common.settings import Settings
+from common.settings import Settings, header_safe
 
 
 def load(name: str, settings: Settings) -> None:
@@ -44,9 +44,12 @@ def make(name: str, server: ModelServer | None, settings: Settings) -> Provider:
 
 
 def variable(name: str) -> SecretStr | None:
-    """A variable of the environment, or of `.env` as everything else."""
+    """The key in a variable of the environment, or of `.env` as everything else; None if it is no key."""
     value = os.environ.get(name) or dotenv_values(".env").get(name)
-    return SecretStr(value) if value else None
+    try:
+        return header_safe(SecretStr(value)) if value else None
+    except ValueError:
+        return None
 
 
 def _module_of(name: str, settings: Settings) -> str:

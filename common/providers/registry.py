@@ -67,7 +67,7 @@ class Providers:
         sampling: dict[str, Any] = {
             "temperature": preset.temperature if asked.temperature is None else asked.temperature,
             "top_p": asked.top_p,
-            "max_tokens": asked.max_tokens or preset.max_tokens,
+            "max_tokens": _with_room(asked.max_tokens or preset.max_tokens, quirks.thinking_tokens),
             "stop": asked.stop,
             "seed": asked.seed,
         }
@@ -107,7 +107,7 @@ class Providers:
         provider, settings = entry.provider, self._settings
         if (server := self._catalog().servers.get(provider)) is not None:
             is_keyed = server.api_key_env is None or making.variable(server.api_key_env) is not None
-            return None if is_keyed else f"{server.api_key_env} is not set."
+            return None if is_keyed else f"{server.api_key_env} is not set, or is no key."
         match provider:
             case "docker_modelrunner":
                 is_on = settings.enable_model_runner
@@ -123,6 +123,10 @@ class Providers:
         if entry.local:
             return self._settings.local_model_timeout / 1000
         return self._settings.ultra_call_timeout_seconds
+
+
+def _with_room(max_tokens: int | None, thinking_tokens: int) -> int | None:
+    return None if max_tokens is None else max_tokens + thinking_tokens
 
 
 def _require_capabilities(entry: ModelEntry, call: Call) -> None:

@@ -21,7 +21,8 @@ MODELS = """\
       openai-plain: {}
       openai-odd:
         capabilities: [chat, json_schema]
-        quirks: {system: first_user, drop: [temperature, seed], rename: {max_tokens: max_completion_tokens}}
+        quirks: {system: first_user, drop: [temperature, seed], rename: {max_tokens: max_completion_tokens},
+                 thinking_tokens: 100}
       box-any: {capabilities: [chat, tools, vision]}
     servers:
       box: {base_url: http://127.0.0.1:9/v1/, local: true}
@@ -108,7 +109,7 @@ def test_a_model_s_quirks_are_heeded(tmp_path: Path) -> None:
     system, image = Message(role="system", content="Be brief."), ImagePart(url="https://example.test/a.png")
     said = Parameters(temperature=0.5, top_p=0.5, seed=7, max_tokens=9)
     asked = request(tmp_path, "openai-odd", system, ASK, parameters=said)
-    assert (asked.temperature, asked.seed, asked.top_p, asked.max_tokens) == (None, None, 0.5, 9)
+    assert (asked.temperature, asked.seed, asked.top_p, asked.max_tokens) == (None, None, 0.5, 109)
     assert asked.renamed == {"max_tokens": "max_completion_tokens"}
     assert [(message.role, message.text) for message in asked.messages] == [("user", "Be brief.\n\nWhy?")]
     pictured = Message(role="user", content=(TextPart(text="What is this?"), image))
@@ -144,7 +145,7 @@ async def test_a_server_of_the_file_is_a_provider_of_its_own(tmp_path: Path, mon
     assert (await made.get(box)).name == "box"
     await made.close()
     paid = box.model_copy(update={"provider": "paid"})
-    assert made.availability(paid) == (False, "ULTRA_TEST_KEY is not set.")
+    assert made.availability(paid) == (False, "ULTRA_TEST_KEY is not set, or is no key.")
     monkeypatch.setenv("ULTRA_TEST_KEY", "sk-secret")
     assert made.availability(paid) == (True, None)
 

@@ -30,6 +30,9 @@ def test_a_bare_model_runner_is_asked_below_v1(given: str, used: str) -> None:
         ("REDIS_URL", "amqp://guest:hunter2@mq"),
         ("MODEL_MAPPING", '{"a": '),
         ("MODEL_RUNNER_URL", "model-runner"),
+        ("OPENAI_API_KEY", "hunter2\u2019s"),
+        ("ANTHROPIC_API_KEY", "hunter2\nx-injected: yes"),
+        ("GOOGLE_BASE_URL", "generativelanguage"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_line_without_its_secret(
@@ -41,6 +44,12 @@ def test_a_wrong_value_is_named_in_one_line_without_its_secret(
     assert name in raised.value.message
     assert "\n" not in raised.value.message
     assert "hunter2" not in raised.value.message
+
+
+def test_a_key_loses_the_line_break_that_a_file_leaves_at_its_end() -> None:
+    key = Settings(openai_api_key="sk-1\n").openai_api_key
+    assert key is not None
+    assert key.get_secret_value() == "sk-1"
 
 
 def test_secrets_do_not_show() -> None:
