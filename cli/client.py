@@ -101,6 +101,10 @@ class Client:
         """Ask for the job to be cancelled. One that has ended stays as it is."""
         await self._send("POST", f"{_path(job_id)}/cancel")
 
+    async def delete(self, job_id: str) -> None:
+        """Forget an analysis that has ended."""
+        await self._send("DELETE", _path(job_id))
+
     async def page(self, *, limit: int, status: str | None = None, cursor: str | None = None) -> AnalysisPage:
         """Analyses, newest first."""
         wanted = {"limit": limit, "status": status, "cursor": cursor}
@@ -110,6 +114,10 @@ class Client:
     async def models(self) -> Document:
         """What may be asked: `{data: [{id, aliases, provider, …}]}`."""
         return await self._json("GET", "/api/models")
+
+    async def analysis_types(self) -> Document:
+        """What an analysis may do with the answers: `{data: [{name, description, …}]}`."""
+        return await self._json("GET", "/api/analysis-types")
 
     async def health(self) -> Document:
         """The health document, whether it says yes or no."""

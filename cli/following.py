@@ -31,6 +31,18 @@ class Manner:
     timeout_seconds: float | None = None
 
 
+async def submit(client: Client, request: AnalysisRequest) -> JobAccepted:
+    """Submit; interrupted half-way, find out whether a job came of it, and cancel it."""
+    submission = asyncio.create_task(client.submit(request, str(uuid.uuid4())))
+    try:
+        return await asyncio.shield(submission)
+    except asyncio.CancelledError:
+        with suppress(TimeoutError, CommandFailed):
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await client.cancel((await submission).id)
+        raise
+
+
 async def submit_and_follow(client: Client, request: AnalysisRequest, manner: Manner) -> ExitCode:
     """Submit, show, report. Cancelled from outside (Ctrl-C), it has the job cancelled too.
 
@@ -40,11 +52,12 @@ async def submit_and_follow(client: Client, request: AnalysisRequest, manner: Ma
     deadline = _deadline(manner)
     try:
         async with asyncio.timeout_at(deadline):
-            accepted = await _submit(client, request)
+            accepted = await submit(client, request)
     except TimeoutError as error:
         raise WaitedTooLong("The server did not accept the job in time.") from error
     try:
-        return await _follow(client, accepted.id, accepted.models, manner, deadline)
+        view = _view(manner, on_interrupt="Ctrl-C cancels")
+        return await _follow(client, accepted.id, accepted.models, manner, view, deadline)
     except asyncio.CancelledError:
         with suppress(TimeoutError, CommandFailed):
             async with asyncio.timeout(CANCEL_SECONDS):
@@ -61,7 +74,8 @@ async def follow(client: Client, job_id: str, manner: Manner) -> ExitCode:
     """
     deadline = _deadline(manner)
     document = AnalysisDocument.model_validate(await client.document(job_id))
-    return await _follow(client, job_id, document.models, manner, deadline)
+    view = _view(manner, on_interrupt="Ctrl-C leaves it running")
+    return await _follow(client, job_id, document.models, manner, view, deadline)
 
 
 def show_document(document: Document, manner: Manner, *, with_answers: bool = True) -> None:
@@ -79,23 +93,10 @@ def show_document(document: Document, manner: Manner, *, with_answers: bool = Tr
         console.print(report(analysis, console, with_answers=with_answers))
 
 
-async def _submit(client: Client, request: AnalysisRequest) -> JobAccepted:
-    """Submit; interrupted half-way, find out whether a job came of it, and cancel it."""
-    submission = asyncio.create_task(client.submit(request, str(uuid.uuid4())))
-    try:
-        return await asyncio.shield(submission)
-    except asyncio.CancelledError:
-        with suppress(TimeoutError, CommandFailed):
-            async with asyncio.timeout(CANCEL_SECONDS):
-                await client.cancel((await submission).id)
-        raise
-
-
 async def _follow(
-    client: Client, job_id: str, models: list[AskedModel], manner: Manner, deadline: float | None
+    client: Client, job_id: str, models: list[AskedModel], manner: Manner, view: View, deadline: float | None
 ) -> ExitCode:
     transcript = Transcript.of(models)
-    view = _view(manner)
     come_back = f"The job goes on: ultra show {job_id} --watch"
     try:
         with view:
@@ -112,15 +113,15 @@ async def _follow(
     return exit_code_of(final["status"])
 
 
-def _view(manner: Manner) -> View:
+def _view(manner: Manner, on_interrupt: str) -> View:
     """Standard output shows the job if it is for people; standard error may, if that is a terminal."""
     if manner.is_quiet:
         return Silent()
     if manner.output_format != "text":
-        return LiveColumns(diagnostics()) if sys.stderr.isatty() else Silent()
+        return LiveColumns(diagnostics(), on_interrupt) if sys.stderr.isatty() else Silent()
     console = output()
     can_redraw = console.is_terminal and not console.is_dumb_terminal
-    return LiveColumns(console) if can_redraw else Lines(console.out)
+    return LiveColumns(console, on_interrupt) if can_redraw else Lines(console.out)
 
 
 def _deadline(manner: Manner) -> float | None:

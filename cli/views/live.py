@@ -24,8 +24,10 @@ LATER_SHARE = 0.4
 class LiveColumns:
     """Redraws itself until it is left, then leaves nothing behind: the report says it all."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, on_interrupt: str) -> None:
+        """`on_interrupt` tells the reader what Ctrl-C does."""
         self._console = console
+        self._on_interrupt = on_interrupt
         self._transcript: Transcript | None = None
         self._status = "queued"
         self._started = time.monotonic()
@@ -48,7 +50,7 @@ class LiveColumns:
         self._live.stop()
 
     def _frame(self) -> RenderableType:
-        elapsed = f"{self._status} · {time.monotonic() - self._started:.1f} s · Ctrl-C cancels"
+        elapsed = f"{self._status} · {time.monotonic() - self._started:.1f} s · {self._on_interrupt}"
         status = Text(elapsed, style="dim")
         if self._transcript is None:
             return status
