@@ -74,6 +74,18 @@ def refusing(status: int, error: Any, **headers: str) -> Script:
     return lambda exchange: exchange.answer(status, {"error": error}, content_type="application/json", **headers)
 
 
+def sending(*pieces: bytes) -> Script:
+    """A stream of exactly these pieces."""
+
+    async def script(exchange: Exchange) -> None:
+        await begin(exchange)
+        for piece in pieces:
+            await exchange.raw(piece)
+        await exchange.end()
+
+    return script
+
+
 async def _list(exchange: Exchange) -> None:
     models = [{"name": name, "model": name, "modified_at": WHEN, "size": 1, "details": {}} for name in MODELS]
     await exchange.answer(200, {"models": models}, content_type="application/json")

@@ -1,31 +1,47 @@
 """The Ollama adapter before our scripted server, before aimock, and before a real model."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import httpx
 
+from common.contracts.messages import Tool
+from common.providers.complete import Completion, complete
 from common.providers.mock_json import document
 from common.providers.ollama import Ollama
 from common.providers.protocol import ModelRequest
 from tests.contract.ollama_servers import RunningServer
-from tests.contract.scripted_server import MODELS, PROSE
+from tests.contract.scripted_server import MODELS, PROSE, Script
 from tests.contract.subjects import QUESTION, ModelRunnerSubject, ScriptedSubject, deadline_seconds
 from tests.contract.troubles import RETRY_AFTER_SECONDS, SAID_BEFORE, Trouble
 
 HOUR_MS = 3_600_000
 
+# Asked for it, the adapter says Unsupported: `test_ollama_wire.py` proves that.
+NO_CHOICE = {
+    "tool_choice_required": "Ollama cannot be made to call a tool",
+    "tool_choice_name": "Ollama cannot be made to call a tool",
+}
+
 
 class ScriptedOllamaSubject(ScriptedSubject):
     """The whole suite: our server can do what Ollama can, and fail as it does."""
+
+    cannot = NO_CHOICE
+
+    async def answer_to(self, script: Script, **fields: Any) -> Completion:
+        """What the adapter makes of a server that follows the script."""
+        self.server.scripts["scripted"] = script
+        return await complete(self.provider, self.asked(model="scripted", timeout_seconds=20, **fields))
 
 
 class AimockSubject:
     """aimock speaks the format, tools and scripted faults; it neither counts nor cuts nor embeds as Ollama does."""
 
     embedding_model = MODELS[0]
-    cannot: ClassVar[Mapping[str, str]] = {
+    cannot: ClassVar[Mapping[str, str]] = NO_CHOICE | {
         "length": "aimock heeds no num_predict, and ends every answer with stop",
         "usage": "aimock counts no tokens for Ollama",
         "stop": "aimock reads no stop sequences",
@@ -51,13 +67,16 @@ class AimockSubject:
         return [fixture["match"]["model"] for fixture in AIMOCK_FIXTURES]
 
     def asked(self, **fields: Any) -> ModelRequest:
-        """It constrains nothing, so the document that a schema asks for is dictated to it."""
+        """It constrains nothing and calls no tool of itself: documents and calls are dictated to it."""
         request = ModelRequest(**{"model": MODELS[0], "messages": QUESTION, **fields})
-        if request.schema is None:
-            return request
-        model = "documents"
-        self.dictate(saying(model, document(request.schema, digest=b"aimock")))
-        return ModelRequest(**{"messages": QUESTION, **fields, "model": model})
+        if request.schema is not None:
+            self.dictate(saying("documents", document(request.schema, digest=b"aimock")))
+            return replace(request, model="documents")
+        if request.tools and request.tool_choice != "none":
+            model = "caller of " + " and ".join(tool.name for tool in request.tools)
+            self.dictate(*_calling(model, request.tools))
+            return replace(request, model=model)
+        return request
 
     def endless(self, **fields: Any) -> ModelRequest:
         return self.asked(model=Trouble.STALL, **fields)
@@ -95,7 +114,7 @@ class OllamaProxySubject(ModelRunnerSubject):
     def __init__(self, model_runner_url: str, server: RunningServer) -> None:
         super().__init__(model_runner_url, Ollama(server.url))
         listed = httpx.get(f"{server.url}/api/tags").json()["models"]
-        self.listed = [model["name"] for model in listed]  # type: ignore[misc]  # it was born with many
+        self.listed = [model["name"] for model in listed]  # it was born with many
 
     def asked(self, **fields: Any) -> ModelRequest:
         # As its super; `_extra_body` is how this proxy is told parameters of the server behind it.
@@ -109,6 +128,15 @@ class OllamaProxySubject(ModelRunnerSubject):
 def saying(model: str, content: str, **how: Any) -> dict[str, Any]:
     """A fixture of aimock's: what the model of that name says, and how."""
     return {"match": {"model": model}, "response": {"content": content}, "chunkSize": 5, **how}
+
+
+def _calling(model: str, tools: Sequence[Tool]) -> list[dict[str, Any]]:
+    calls = [{"name": tool.name, "arguments": document(tool.parameters, digest=b"aimock")} for tool in tools]
+    before, after = ({"model": model, "hasToolResult": has_result} for has_result in (False, True))
+    return [
+        {"match": before, "response": {"toolCalls": calls}},
+        {"match": after, "response": {"content": "As the tool says."}},
+    ]
 
 
 def _refusing(model: str, status: int, message: str, code: str | None = None, **how: Any) -> dict[str, Any]:
