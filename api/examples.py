@@ -38,12 +38,19 @@ ANALYSIS: dict[str, Any] = SUMMARY | {
             "status": "completed",
             "text": "Air scatters blue light more than red.",
             "finish_reason": "stop",
-            "usage": {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21},
+            "usage": {
+                "prompt_tokens": 12,
+                "completion_tokens": 9,
+                "total_tokens": 21,
+                "cached_prompt_tokens": 0,
+            },
             "cost_usd": 0.0,
             "latency_ms": 812.4,
             "time_to_first_token_ms": 95.1,
             "attempts": 1,
+            "history": [],
             "cached": False,
+            "tool_calls": [],
             "error": None,
         },
         {
@@ -58,7 +65,9 @@ ANALYSIS: dict[str, Any] = SUMMARY | {
             "latency_ms": None,
             "time_to_first_token_ms": None,
             "attempts": 3,
+            "history": [],
             "cached": False,
+            "tool_calls": [],
             "error": {"code": "unavailable", "message": "The model's server is away."},
         },
     ],
@@ -75,6 +84,39 @@ JOB: dict[str, Any] = {
     "text": "Air scatters blue light more than red.",
     "error": None,
     "links": job_links(JOB_ID).model_dump(),
+}
+
+USAGE: dict[str, Any] = {
+    "from": "2026-10-23",
+    "to": "2026-11-21",
+    "group_by": ["day", "model"],
+    "data": [
+        {
+            "day": "2026-11-21",
+            "model": "openai-gpt4o",
+            "key": None,
+            "key_id": None,
+            "calls": 42,
+            "failed": 1,
+            "cached": 3,
+            "prompt_tokens": 50_400,
+            "completion_tokens": 8_190,
+            "cost_usd": 0.2079,
+            "unpriced_calls": 0,
+            "latency_ms": {"mean": 1730.2, "p50": 1412.8, "p95": 4105.5},
+        }
+    ],
+    "totals": {
+        "calls": 42,
+        "failed": 1,
+        "cached": 3,
+        "prompt_tokens": 50_400,
+        "completion_tokens": 8_190,
+        "cost_usd": 0.2079,
+        "unpriced_calls": 0,
+        "latency_ms": {"mean": 1730.2, "p50": 1412.8, "p95": 4105.5},
+    },
+    "truncated": False,
 }
 
 

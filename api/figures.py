@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.database import Database
+from api.unpriced import Unpriced
 from api.workforce import NEEDED_QUEUES, workers_by_queue
 from common.database import calls, jobs
 from common.errors import DependencyDown
@@ -39,6 +40,7 @@ class Figures(Collector):
     def __init__(self, database: Database, redis: "Redis") -> None:
         self._database = database
         self._redis = redis
+        self._unpriced = Unpriced(database)
         self._taken_at = 0.0
         self._taking: asyncio.Task[None] | None = None
         self._snapshot = Snapshot()
@@ -52,7 +54,7 @@ class Figures(Collector):
         await asyncio.shield(self._taking)
 
     def collect(self) -> Iterator[Metric]:
-        """The snapshot as gauges."""
+        """The snapshot as gauges, and what was counted so far."""
         seen = self._snapshot
         yield GaugeMetricFamily("ultra_database_up", "1 if Postgres answered.", value=seen.is_database_up)
         yield GaugeMetricFamily("ultra_broker_up", "1 if Redis answered.", value=seen.is_broker_up)
@@ -77,6 +79,15 @@ class Figures(Collector):
                 value=seen.overdue_seconds,
             )
 
+        unpriced = CounterMetricFamily(
+            "ultra_unpriced_calls",
+            "Answers without a known price since the first scrape of this process: give their model a `price`.",
+            labels=["model"],
+        )
+        for model, count in self._unpriced.calls.items():
+            unpriced.add_metric([model], count)
+        yield unpriced
+
     async def _take(self) -> None:
         (is_database_up, live_jobs, live_calls, overdue), (is_broker_up, messages, workers) = await asyncio.gather(
             self._ask_database(), self._ask_broker()
@@ -85,10 +96,11 @@ class Figures(Collector):
 
     async def _ask_database(self) -> tuple[bool, dict[str, int], dict[tuple[str, str], int], float | None]:
         try:
-            by_status, by_queue, overdue = await asyncio.gather(
+            by_status, by_queue, overdue, _ = await asyncio.gather(
                 self._database.fetch(jobs.count_by_status(), seconds=ASK_SECONDS),
                 self._database.fetch(calls.count_by_status(), seconds=ASK_SECONDS),
                 self._database.first(jobs.overdue(), seconds=ASK_SECONDS),
+                self._unpriced.look(seconds=ASK_SECONDS),
             )
         except DependencyDown:
             return False, {}, {}, None

@@ -14,9 +14,10 @@ from api.bodies import BodyLimit
 from api.hosts import HostGuard
 from api.metrics import Metrics
 from api.observing import Observing
-from api.routes import analyses, catalog, health, jobs
+from api.routes import analyses, catalog, health, jobs, usage
 from api.runtime import Runtime
-from common.catalog.load import load_catalog
+from common.catalog.current import current_catalog
+from common.patterns.current import current_patterns
 from common.settings import Settings, load_settings
 
 # FastAPI's own traces and metrics cost as much as its routing; ours are in api/observing.py.
@@ -27,17 +28,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The app, from these settings or the environment's. Connects to nothing until it is started.
 
     Raises:
-        ConfigError: a setting or the catalog is wrong.
+        ConfigError: a setting, the catalog or the patterns are wrong.
     """
     settings = settings or load_settings()
-    models = load_catalog(settings)
+    models = current_catalog(settings)
+    patterns = current_patterns(settings, models)
     metrics = Metrics()
     needs_key = is_key_required(settings)
     app_version = version("ultrallm")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        runtime = Runtime(settings, models, metrics, app_version)
+        runtime = Runtime(settings, models, patterns, metrics, app_version)
         app.state.runtime = runtime
         async with runtime.running():
             yield
@@ -52,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
     )
-    routers = [routes.router for routes in (analyses, jobs, catalog, health)]
+    routers = [routes.router for routes in (analyses, jobs, catalog, usage, health)]
     errors.install(app, [route for router in routers for route in router.routes])
     openapi.complete(app, is_key_required=needs_key)
     for router in routers:

@@ -23,6 +23,7 @@ TAGS = [
     {"name": "Analyses", "description": "One prompt for many models, and what becomes of the answers."},
     {"name": "Jobs", "description": "Any job by its id, whatever its kind."},
     {"name": "Catalog", "description": "What can be asked for."},
+    {"name": "Usage", "description": "What calls came to: tokens, cost, latency and failures."},
     {"name": "Health", "description": "Whether it works, and how much it does."},
 ]
 

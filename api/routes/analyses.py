@@ -160,7 +160,7 @@ async def list_analyses(
             limit=limit + 1,  # one more tells whether there is a next page
             status=status,
             kind=analysis_type,
-            model=_model_id(runtime.catalog, model) if model else None,
+            model=model_id(runtime.catalog, model) if model else None,
         )
     )
     shown = rows[:limit]
@@ -179,7 +179,7 @@ def analysis_row(row: Row) -> Row:
     return row
 
 
-def _model_id(catalog: Catalog, name: str) -> str:
+def model_id(catalog: Catalog, name: str) -> str:
     """The id behind a name; a model that left the catalog still has its analyses."""
     try:
         return catalog.resolve(name).id

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from api import examples
 from common.contracts.analyses import AnalysisDocument, AnalysisPage, JobAccepted
 from common.contracts.jobs import JobDocument
+from common.contracts.usage import UsageReport
 
 
 @pytest.mark.parametrize(
@@ -15,6 +16,7 @@ from common.contracts.jobs import JobDocument
         (AnalysisDocument, examples.ANALYSIS),
         (AnalysisPage, examples.PAGE),
         (JobDocument, examples.JOB),
+        (UsageReport, examples.USAGE),
     ],
 )
 def test_what_the_documentation_shows_is_what_is_served(contract: type[BaseModel], example: dict[str, Any]) -> None:
