@@ -11,9 +11,18 @@ from collections.abc import AsyncGenerator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from common.contracts.calls import Usage
+from common.contracts.messages import Tool
 from common.errors import ProviderError, Timeout, UpstreamRejected
 from common.providers.mock_json import document
-from common.providers.protocol import EVERYTHING, Delta, EmbeddingRequest, Embeddings, Feature, ModelRequest
+from common.providers.protocol import (
+    EVERYTHING,
+    Delta,
+    EmbeddingRequest,
+    Embeddings,
+    Feature,
+    ModelRequest,
+    ToolCallDelta,
+)
 
 # 64, so that a byte of the digest picks one without favour.
 WORDS = (  # noqa: SIM905  # one word a line is 64 lines
@@ -73,6 +82,10 @@ class MockProvider:
         pace = _Pace(request.timeout_seconds)
         await pace.wait_until(behaviour.latency_seconds)
 
+        if not fails and (tool := _tool_to_call(request, digest)):
+            call = ToolCallDelta(0, f"call_{digest.hex()[:8]}", tool.name, document(tool.parameters, digest))
+            yield Delta("", "tool_calls", _usage(request, completion_tokens=1), (call,))
+            return
         words, finish_reason = _answer(request, behaviour, digest)
         said = words[: behaviour.fail_after_tokens] if fails else words
         if behaviour.tokens_per_second is None:
@@ -164,9 +177,26 @@ def _answer(request: ModelRequest, behaviour: Behaviour, digest: bytes) -> tuple
     else:
         draws = hashlib.shake_256(digest).digest(behaviour.tokens - 1)
         words = [f"{request.model}:", *(WORDS[byte % len(WORDS)] for byte in draws)]
+    if request.stop:
+        words = _before(request.stop, " ".join(words)).split(" ")
     if request.max_tokens is not None and len(words) > request.max_tokens:
         return words[: request.max_tokens], "length"
     return words, "stop"
+
+
+def _before(stops: tuple[str, ...], text: str) -> str:
+    for stop in stops:
+        text = text.partition(stop)[0]
+    return text
+
+
+def _tool_to_call(request: ModelRequest, digest: bytes) -> Tool | None:
+    """The named one; else one of those offered, unless a result is what was just said and none is required."""
+    tools, choice = request.tools, request.tool_choice or "auto"
+    if not tools or choice == "none" or (choice == "auto" and request.messages[-1].role == "tool"):
+        return None
+    named = [tool for tool in tools if tool.name == choice]
+    return named[0] if named else tools[digest[0] % len(tools)]
 
 
 def _vector(text: str, size: int) -> tuple[float, ...]:

@@ -58,7 +58,7 @@ class Ollama:
     """One server."""
 
     name = "ollama"
-    features: frozenset[Feature] = EVERYTHING
+    features: frozenset[Feature] = EVERYTHING - {"tool_choice"}
 
     def __init__(self, base_url: str, *, proxies: Proxies = Proxies()) -> None:  # noqa: B008  # immutable
         """`base_url` ends before `/api`."""

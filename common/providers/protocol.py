@@ -9,9 +9,10 @@ from common.contracts.messages import Message, Tool
 from common.errors import Unsupported
 
 # What a server may be unable to do. Chat, streaming, system prompts and several turns every adapter does.
-Feature = Literal["tools", "json_schema", "images", "embeddings", "list_models", "seed", "stop"]
+# `tool_choice` is to make the model call a tool, one that is named or any; `auto` and `none` come with `tools`.
+Feature = Literal["tools", "tool_choice", "json_schema", "images", "embeddings", "list_models", "seed", "stop"]
 EVERYTHING: frozenset[Feature] = frozenset(
-    {"tools", "json_schema", "images", "embeddings", "list_models", "seed", "stop"}
+    {"tools", "tool_choice", "json_schema", "images", "embeddings", "list_models", "seed", "stop"}
 )
 
 
@@ -127,6 +128,7 @@ def refuse_unsupported(provider: Provider, request: ModelRequest) -> None:
     """
     asked: dict[Feature, bool] = {
         "tools": bool(request.tools),
+        "tool_choice": bool(request.tools) and request.tool_choice not in {None, "auto", "none"},
         "json_schema": request.schema is not None,
         "images": any(message.images for message in request.messages),
         "seed": request.seed is not None,

@@ -62,13 +62,14 @@ def require(subject: Subject, shown: str) -> None:
 
 
 @contextmanager
-def offered(subject: Subject, feature: Feature) -> Iterator[None]:
-    """What stands in the block holds. Where the provider lacks the feature, Unsupported names it instead."""
-    if feature not in subject.provider.features:
-        with pytest.raises(Unsupported, match=feature.replace("_", " ")):
-            yield
-        return
-    require(subject, feature)
+def offered(subject: Subject, *features: Feature) -> Iterator[None]:
+    """What stands in the block holds. Where the provider lacks a feature, Unsupported names it instead."""
+    for feature in features:
+        if feature not in subject.provider.features:
+            with pytest.raises(Unsupported, match=feature.replace("_", " ")):
+                yield
+            return
+        require(subject, feature)
     yield
 
 
@@ -154,6 +155,7 @@ class ModelRunnerSubject:
     listed: ClassVar[list[str]] = ["ai/smollm2"]
     embedding_model = "ai/smollm2"
     cannot: ClassVar[Mapping[str, str]] = {
+        "tools": "the small model's chat template has no place for tools, so llama.cpp leaves them out",
         "images": "the small model sees nothing: llama.cpp was given no projector for it",
         "embeddings": "llama.cpp embeds only when it is started for that, and then it does not chat",
     }

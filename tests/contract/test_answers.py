@@ -4,7 +4,7 @@ import json
 from common.contracts.messages import Message
 from common.providers.complete import complete
 from common.providers.protocol import Delta
-from tests.contract.subjects import QUESTION, Subject, require
+from tests.contract.subjects import QUESTION, Subject, offered, require
 
 SCHEMA = {
     "type": "object",
@@ -47,16 +47,35 @@ async def test_an_answer_cut_at_max_tokens_says_length(subject: Subject) -> None
 
 
 async def test_an_answer_that_ends_by_itself_says_stop(subject: Subject) -> None:
-    # a schema, as it is what makes a small model come to an end soon
-    assert (await deltas(subject, schema=SCHEMA, max_tokens=100))[-1].finish_reason == "stop"
+    # a schema where it is to be had, as it is what makes a small model come to an end soon
+    asked = {"schema": SCHEMA} if "json_schema" in subject.provider.features else {}
+    assert (await deltas(subject, **asked))[-1].finish_reason == "stop"
 
 
 async def test_a_schema_is_obeyed(subject: Subject) -> None:
-    answer = await complete(subject.provider, subject.asked(schema=SCHEMA, max_tokens=100, timeout_seconds=30))
-    document = json.loads(answer.text)
-    assert document.keys() == {"river", "metres"}
-    assert document["river"] in {"Rhine", "Nile"}
-    assert 1 <= document["metres"] <= 9
+    with offered(subject, "json_schema"):
+        answer = await complete(subject.provider, subject.asked(schema=SCHEMA, max_tokens=100, timeout_seconds=30))
+        document = json.loads(answer.text)
+        assert document.keys() == {"river", "metres"}
+        assert document["river"] in {"Rhine", "Nile"}
+        assert 1 <= document["metres"] <= 9
+
+
+async def test_an_answer_ends_before_a_stop_sequence(subject: Subject) -> None:
+    with offered(subject, "stop"):
+        whole = await complete(subject.provider, subject.asked(max_tokens=12, timeout_seconds=30))
+        stop = whole.text.split()[2]
+        cut = await complete(subject.provider, subject.asked(max_tokens=12, stop=(stop,), timeout_seconds=30))
+        assert cut.text.rstrip() == whole.text.partition(stop)[0].rstrip()
+        assert cut.finish_reason == "stop"
+
+
+async def test_equal_seeds_make_equal_answers(subject: Subject) -> None:
+    with offered(subject, "seed"):
+        asked = {"seed": 7, "temperature": 1.0, "max_tokens": 8, "timeout_seconds": 30}
+        first = await complete(subject.provider, subject.asked(**asked))
+        assert first.text
+        assert first.text == (await complete(subject.provider, subject.asked(**asked))).text
 
 
 async def test_a_system_prompt_and_several_turns_are_taken(subject: Subject) -> None:
@@ -83,4 +102,5 @@ async def test_fifty_answers_in_a_row_never_meet_a_closed_connection(subject: Su
 
 
 async def test_the_server_s_models_are_listed(subject: Subject) -> None:
-    assert await subject.provider.list_models() == subject.listed
+    with offered(subject, "list_models"):
+        assert await subject.provider.list_models() == subject.listed
