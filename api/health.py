@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -26,13 +26,20 @@ class Health:
     """Looks at what this process depends on."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, providers: Providers, database: Database, redis: "Redis"
+        self,
+        settings: Settings,
+        catalog: Callable[[], Catalog],
+        providers: Providers,
+        database: Database,
+        redis: "Redis",
+        broken_edits: Callable[[], Sequence[str]],
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._providers = providers
         self._database = database
         self._redis = redis
+        self._broken_edits = broken_edits
         self._looked_at = 0.0
         self._looking: asyncio.Task[Checks] | None = None
 
@@ -48,7 +55,13 @@ class Health:
         database, (broker, workers), providers = await asyncio.gather(
             self._look_at_database(), self._look_at_broker(), self._look_at_providers()
         )
-        return Checks(database=database, broker=broker, workers=workers, providers=providers)
+        return Checks(
+            database=database,
+            broker=broker,
+            workers=workers,
+            providers=providers,
+            config=config_check(self._broken_edits()),
+        )
 
     async def _look_at_database(self) -> Check:
         try:
@@ -68,7 +81,7 @@ class Health:
     async def _look_at_providers(self) -> dict[str, Check]:
         """By the settings; where they name a server of ours, also by knocking at it."""
         found: dict[str, Check] = {}
-        for entry in self._catalog.entries.values():
+        for entry in self._catalog().entries.values():
             is_available, reason = self._providers.availability(entry)
             known = found.get(entry.provider)
             if known is None or (known.status == "off" and is_available):
@@ -90,6 +103,13 @@ async def knock(url: str) -> Check:
         return Check(status="down", detail=f"Nobody answers at {parts.hostname}:{port} ({type(error).__name__}).")
     writer.close()
     return Check(status="up")
+
+
+def config_check(broken_edits: Sequence[str]) -> Check:
+    """Whether what the files say is in force. It is no reason to send work elsewhere if not: the last good state is."""
+    if not broken_edits:
+        return Check(status="up")
+    return Check(status="down", detail=f"The last good state is in force. {'; '.join(broken_edits)}")
 
 
 def status_of(checks: Checks) -> HealthStatus:

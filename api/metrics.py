@@ -1,8 +1,11 @@
 """What this process counts, for Prometheus."""
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from api.events.hub import Hub
+from common.reloading import Reloaded
 
 # Polls take about a millisecond, group commits a few, `Prefer: wait` minutes.
 BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -27,10 +30,22 @@ class Metrics:
         self._watchers = Gauge("ultra_watchers", "Open streams and waiting requests.", registry=self.registry)
         self._watched_jobs = Gauge("ultra_watched_jobs", "Jobs that somebody watches.", registry=self.registry)
 
+        self._config_broken = Gauge(
+            "ultra_config_broken",
+            "1 while the file's last edit is wrong and the one before it is in force.",
+            ("file",),
+            registry=self.registry,
+        )
+
     def watch(self, hub: Hub) -> None:
         """Show what this hub serves."""
         self._watchers.set_function(lambda: hub.reader_count)
         self._watched_jobs.set_function(lambda: hub.job_count)
+
+    def watch_files(self, *files: Reloaded[Any]) -> None:
+        """Show whether what these say now is in force."""
+        for one in files:
+            self._config_broken.labels(str(one.file)).set_function(one.is_broken)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request. Its labels are looked up once: that is most of what counting costs."""

@@ -23,7 +23,9 @@ from common.catalog.catalog import Catalog
 from common.database.connect import connect
 from common.doorbell import Doorbell, producer_app
 from common.events import EventLog
+from common.patterns.load import Patterns
 from common.providers.registry import Providers
+from common.reloading import Reloaded
 from common.settings import Settings
 
 # Submissions leave through one connection; the rest serve polls.
@@ -35,10 +37,18 @@ DRAIN_SECONDS = 2
 class Runtime:
     """The parts that requests share. Connects to nothing until something is asked of it."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, metrics: Metrics, version: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Reloaded[Catalog],
+        patterns: Reloaded[Patterns],
+        metrics: Metrics,
+        version: str,
+    ) -> None:
         database_url, redis_url = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
         self.settings = settings
-        self.catalog = catalog
+        self._catalog = catalog
+        self._patterns = patterns
         self.metrics = metrics
         self.version = version
         self.database = Database(connect(database_url, pool_size=POOL_SIZE))
@@ -55,19 +65,35 @@ class Runtime:
         )
         self.hub = Hub(RedisSource(self._reading, self.redis), PostgresEndings(self.database))
         metrics.watch(self.hub)
-        self.providers = Providers(settings, lambda: catalog)
-        self.health = Health(settings, catalog, self.providers, self.database, self.redis)
+        metrics.watch_files(catalog, patterns)
+        self.providers = Providers(settings, catalog.current)
+        self.health = Health(settings, catalog.current, self.providers, self.database, self.redis, self.broken_edits)
         self.figures = Figures(self.database, self.redis)
         metrics.registry.register(self.figures)
         self.auth = Auth(self.database, is_required=is_key_required(settings))
         self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs)
         self.submissions = Submissions(
             self.database,
-            catalog,
+            catalog.current,
+            patterns.current,
             self.doorbell,
             self.backlog,
             timedelta(seconds=settings.ultra_publish_grace_seconds),
         )
+
+    @property
+    def catalog(self) -> Catalog:
+        """As it is now: take it once for an answer that should agree with itself."""
+        return self._catalog.value
+
+    @property
+    def patterns(self) -> Patterns:
+        """As they are now."""
+        return self._patterns.value
+
+    def broken_edits(self) -> list[str]:
+        """What is wrong with the files whose last good state is in force, one line each."""
+        return [one.fault for one in (self._catalog, self._patterns) if one.fault is not None]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -77,13 +103,18 @@ class Runtime:
             ConfigError: the door is locked and there is no key.
         """
         await refuse_locked_door(self.settings, self.database)
-        counting = asyncio.create_task(keep_doing(self.backlog.count, pause_seconds=REFRESH_SECONDS))
+        background = [
+            asyncio.create_task(keep_doing(self.backlog.count, pause_seconds=REFRESH_SECONDS)),
+            asyncio.create_task(self._catalog.keep()),
+            asyncio.create_task(self._patterns.keep()),
+        ]
         try:
             async with self.hub.running():
                 yield
         finally:
-            counting.cancel()
-            await asyncio.gather(counting, return_exceptions=True)
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
             await self._close()
 
     async def _close(self) -> None:

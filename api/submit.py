@@ -1,21 +1,23 @@
 """Accepting work: resolve names, commit, ring the broker, answer. In that order."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import to_json
 from sqlalchemy.exc import DataError
 
 from api.backlog import Backlog
 from api.database import Database
 from common.batching import Batcher
 from common.catalog.catalog import Catalog
-from common.contracts.analyses import Analysis, AnalysisRequest, AskedModel, JobAccepted
-from common.contracts.analysis_types import BUILT_IN
+from common.catalog.entry import ERROR_CLASSES, Fallbacks
+from common.contracts.analyses import Analysis, AnalysisOptions, AnalysisRequest, AskedModel, JobAccepted
+from common.contracts.analysis_types import BUILT_IN_NAMES, analysis_types
+from common.contracts.calls import Routing
+from common.contracts.patterns import Pattern
 from common.database import jobs
 from common.documents import analysis_links
 from common.doorbell import Doorbell
@@ -23,7 +25,6 @@ from common.errors import AppError, DependencyDown, IdempotencyConflict, Invalid
 from common.ids import uuid7
 
 MAX_KEY_CHARACTERS = 255
-KNOWN_TYPES = tuple(one.name for one in BUILT_IN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,14 @@ class Accepted:
     is_replay: bool = False
 
 
-def resolve(request: AnalysisRequest, catalog: Catalog, job_id: UUID) -> Analysis:
+def resolve(request: AnalysisRequest, catalog: Catalog, patterns: Mapping[str, Pattern], job_id: UUID) -> Analysis:
     """The request with every name resolved and every default filled in.
 
     Raises:
         UnknownAnalysisType: lists the known ones.
         ModelNotFound: lists the nearest names.
     """
-    if request.analysis_type not in KNOWN_TYPES:
-        raise UnknownAnalysisType(request.analysis_type, KNOWN_TYPES)
+    pattern = _pattern(request.analysis_type, catalog, patterns)
     names = request.models or catalog.default_models
     models = tuple(AskedModel(asked=name, id=catalog.resolve(name).id) for name in names)
     lead = request.lead_model or catalog.default_lead
@@ -77,17 +77,58 @@ def resolve(request: AnalysisRequest, catalog: Catalog, job_id: UUID) -> Analysi
         output_format=request.output_format,
         options=request.options,
         seed=str(job_id),
+        routing=_routing(request.options, catalog, pattern),
+        pattern=pattern,
     )
+
+
+def _pattern(analysis_type: str, catalog: Catalog, patterns: Mapping[str, Pattern]) -> Pattern | None:
+    """The pattern of this type; None for one that is built in."""
+    if analysis_type in BUILT_IN_NAMES:
+        return None
+    if analysis_type not in patterns:
+        raise UnknownAnalysisType(analysis_type, [one.name for one in analysis_types(patterns)])
+    pattern = patterns[analysis_type]
+    for stage in pattern.stages:
+        if not isinstance(stage.models, str):
+            for model in stage.models:  # which the catalog knew when the patterns were read
+                catalog.resolve(model)
+    return pattern
+
+
+def _routing(options: AnalysisOptions, catalog: Catalog, pattern: Pattern | None) -> Routing:
+    usual = pattern is not None and pattern.cache
+    return Routing(
+        fallbacks=_fallback_ids(options, catalog),
+        prefer=options.prefer,
+        cache=usual if options.cache is None else options.cache,
+    )
+
+
+def _fallback_ids(options: AnalysisOptions, catalog: Catalog) -> Fallbacks | None:
+    """None leaves the catalog's chains as they are; nothing in them is no chain at all."""
+    given = options.fallbacks
+    if given is None:
+        return None
+    by_class = given if isinstance(given, dict) else dict.fromkeys(ERROR_CLASSES, given)
+    return {one: tuple(catalog.resolve(name).id for name in names) for one, names in by_class.items() if names}
 
 
 class Submissions:
     """Commits submissions in groups: those that come in during one commit leave with the next."""
 
     def __init__(
-        self, database: Database, catalog: Catalog, doorbell: Doorbell, backlog: Backlog, grace: timedelta
+        self,
+        database: Database,
+        catalog: Callable[[], Catalog],
+        patterns: Callable[[], Mapping[str, Pattern]],
+        doorbell: Doorbell,
+        backlog: Backlog,
+        grace: timedelta,
     ) -> None:
         self._database = database
         self._catalog = catalog
+        self._patterns = patterns
         self._doorbell = doorbell
         self._backlog = backlog
         self._grace = grace
@@ -104,7 +145,7 @@ class Submissions:
         """
         self._backlog.admit()
         job_id = uuid7()
-        analysis = resolve(request, self._catalog, job_id)
+        analysis = resolve(request, self._catalog(), self._patterns(), job_id)
         request_hash = fingerprint(request) if idempotency_key else None
         outcome = await self._commits.submit(Submission(job_id, owner, analysis, idempotency_key, request_hash))
         if isinstance(outcome, Exception):
@@ -159,8 +200,11 @@ def idempotency_key(header: str | None) -> str | None:
 
 
 def fingerprint(request: AnalysisRequest) -> str:
-    """Equal for equal requests, however their JSON was written."""
-    return hashlib.sha256(to_json(request)).hexdigest()
+    """Equal for equal requests, however their JSON was written.
+
+    Defaults are left out, so that an option we add later changes no earlier request's.
+    """
+    return hashlib.sha256(request.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
 def _document(job_id: UUID, kind: str, models: Sequence[AskedModel], created_at: Any) -> JobAccepted:

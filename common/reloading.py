@@ -48,6 +48,10 @@ class Reloaded(Generic[Value]):
         """The value, for those who are handed a function."""
         return self.value
 
+    def is_broken(self) -> bool:
+        """Whether the last edit is wrong, and the one before it in force."""
+        return self.fault is not None
+
     async def keep(self) -> NoReturn:
         """Look for ever, in a thread: neither a slow disk nor a long file holds up the loop."""
         while True:

@@ -1,8 +1,10 @@
 """Advancing a job: replay its workflow, then open its next round or write its outcome."""
 
 import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import RowMapping
@@ -14,9 +16,10 @@ from common.contracts.jobs import TERMINAL, Outcome
 from common.errors import AppError, WorkflowChanged
 from common.events import EventSink
 from common.ids import uuid7
+from common.providers.storable import storable
 from worker.replay import NextRound, RecordedCall, replay
 from worker.store import Store
-from worker.workflows import registry
+from worker.workflows import custom, registry
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +33,12 @@ class Round:
 
 
 class Engine:
-    """Moves jobs forward. Any number may work on one job at once: compare-and-set lets one win."""
+    """Moves jobs forward. Any number may work on one job at once: compare-and-set lets one win.
 
-    def __init__(self, store: Store, catalog: Catalog, events: EventSink) -> None:
+    `catalog` is asked anew each time: the file may change while we run.
+    """
+
+    def __init__(self, store: Store, catalog: Callable[[], Catalog], events: EventSink) -> None:
         self._store = store
         self._catalog = catalog
         self._events = events
@@ -55,11 +61,12 @@ class Engine:
         return None
 
     def _next_step(self, job: RowMapping) -> NextRound | Outcome:
-        recipe = registry.find(job["kind"])
-        if recipe is None:
-            return _failed(WorkflowChanged(f"This installation has no workflow {job['kind']!r}."))
         try:
-            return replay(recipe(Analysis(**job["request"])), _recorded(job))
+            request = Analysis(**job["request"])
+            recipe = custom.follow if request.pattern is not None else registry.find(job["kind"])
+            if recipe is None:
+                return _failed(WorkflowChanged(f"This installation has no workflow {job['kind']!r}."))
+            return replay(recipe(request), _recorded(job))
         except WorkflowChanged as error:
             return _failed(error)
         except Exception:
@@ -89,13 +96,19 @@ class Engine:
         return Round(str(job["id"]), tuple((call["id"], call["queue"]) for call in asked))
 
     async def _finish(self, job: RowMapping, outcome: Outcome) -> None:
-        ending = {"id": str(job["id"]), "round": job["round"], **asdict(outcome)}
-        ending["error"] = outcome.error.model_dump() if outcome.error else None
+        ending = {
+            "id": str(job["id"]),
+            "round": job["round"],
+            "status": outcome.status,
+            "result": _storable(outcome.result),
+            "text": _storable(outcome.text),
+            "error": outcome.error.model_dump() if outcome.error else None,
+        }
         if await self._store.finish_job(ending):
             self._events.append(job["id"], "job.finished", {"status": outcome.status})
 
     def _queue_of(self, call: Call) -> str:
-        return self._catalog.resolve(call.model).queue
+        return self._catalog().resolve(call.model).queue
 
 
 def _recorded(job: RowMapping) -> list[list[RecordedCall]]:
@@ -105,3 +118,12 @@ def _recorded(job: RowMapping) -> list[list[RecordedCall]]:
 
 def _failed(error: AppError) -> Outcome:
     return Outcome("failed", error=ErrorDetail(code=error.code, message=error.message))
+
+
+def _storable(document: Any) -> Any:
+    """The document with texts that Postgres stores: models spell in JSON what no text may hold."""
+    if isinstance(document, str):
+        return storable(document)
+    if isinstance(document, dict):
+        return {storable(name): _storable(value) for name, value in document.items()}
+    return [_storable(item) for item in document] if isinstance(document, list) else document

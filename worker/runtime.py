@@ -9,7 +9,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from common.catalog.load import load_catalog
+from common.catalog.current import current_catalog
 from common.circuits import Circuits
 from common.database.connect import connect
 from common.events import EventLog
@@ -44,7 +44,9 @@ class Runtime:
         self._loop_thread = LoopThread()
         self._background: list[asyncio.Task[None]] = []
         workflows.register_all()
-        catalog = load_catalog(settings)
+        # A job carries its pattern, so of the configuration a worker needs the catalog alone.
+        self._catalog = current_catalog(settings)
+        catalog = self._catalog.current
         grace = timedelta(seconds=settings.ultra_publish_grace_seconds)
         lease = timedelta(seconds=settings.ultra_lease_seconds)
         self._database = connect(settings.database_url.get_secret_value())
@@ -62,7 +64,7 @@ class Runtime:
             health_check_interval=15,
         )
         self._events = EventLog(self._redis)
-        self._providers = Providers(settings, lambda: catalog)
+        self._providers = Providers(settings, catalog)
         store = Store(self._database, worker=name, lease=lease, grace=grace)
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
         self._engine = Engine(store, catalog, self._events)
@@ -71,11 +73,11 @@ class Runtime:
             failures=settings.ultra_circuit_failures,
             open_seconds=settings.ultra_circuit_open_seconds,
         )
-        self._upstreams = Upstreams(settings, lambda: catalog, self._providers, self._circuits)
+        self._upstreams = Upstreams(settings, catalog, self._providers, self._circuits)
         self._runner = CallRunner(
             store,
             self._leases,
-            lambda: catalog,
+            catalog,
             Asker(self._providers, self._events, lambda entry, _: 0.0 if entry.local else None),
             self._upstreams,
             self._events,
@@ -128,6 +130,7 @@ class Runtime:
             self._leases.listen(),
             self._presence.keep(),
             self._circuits.keep(),
+            self._catalog.keep(),
         ]
         if self._sweep is not None:
             keep.append(self._sweep.keep())

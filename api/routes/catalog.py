@@ -10,7 +10,7 @@ from api.responses import document
 from common import pricing
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
-from common.contracts.analysis_types import BUILT_IN, AnalysisTypes
+from common.contracts.analysis_types import AnalysisTypes, analysis_types
 from common.contracts.models import ModelDocument, ModelList
 from common.providers.registry import Providers
 
@@ -21,14 +21,15 @@ router = APIRouter(tags=["Catalog"])
 async def list_models(runtime: RuntimeDep, caller: ReaderDep) -> Response:  # noqa: ARG001  # who may read
     """Every model of the catalog. Answered from the catalog: no model's server is asked."""
     await asyncio.to_thread(pricing.load)
-    entries = runtime.catalog.entries.values()
-    return document(ModelList(data=[model_document(entry, runtime.catalog, runtime.providers) for entry in entries]))
+    catalog = runtime.catalog
+    entries = catalog.entries.values()
+    return document(ModelList(data=[model_document(entry, catalog, runtime.providers) for entry in entries]))
 
 
 @router.get("/api/analysis-types", summary="List analysis types", response_model=AnalysisTypes, responses=problems())
-async def list_analysis_types(caller: ReaderDep) -> Response:  # noqa: ARG001  # who may read
-    """Every `analysis_type` that a submission may name."""
-    return document(AnalysisTypes(data=list(BUILT_IN)))
+async def list_analysis_types(runtime: RuntimeDep, caller: ReaderDep) -> Response:  # noqa: ARG001  # who may read
+    """Every `analysis_type` that a submission may name: those built in, and the patterns of this installation."""
+    return document(AnalysisTypes(data=analysis_types(runtime.patterns)))
 
 
 def model_document(entry: ModelEntry, catalog: Catalog, providers: Providers) -> ModelDocument:

@@ -21,6 +21,10 @@ class Checks(BaseModel):
     broker: Check
     workers: dict[str, int] = Field(description="Live workers by queue; 0 where a needed queue has none.")
     providers: dict[str, Check]
+    config: Check = Field(
+        Check(status="up"),
+        description="Catalog and patterns: `down` while an edit is wrong and the last good one serves.",
+    )
 
 
 class HealthDocument(BaseModel):

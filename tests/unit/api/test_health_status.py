@@ -1,6 +1,6 @@
 import pytest
 
-from api.health import status_of
+from api.health import config_check, status_of
 from common.contracts.health import Check, Checks, HealthStatus
 
 UP, DOWN = Check(status="up"), Check(status="down")
@@ -22,3 +22,11 @@ def test_only_the_database_is_needed_to_take_work_and_the_rest_to_do_it(
     database: Check, broker: Check, workers: dict[str, int], status: HealthStatus
 ) -> None:
     assert status_of(Checks(database=database, broker=broker, workers=workers, providers={"mock": DOWN})) == status
+
+
+def test_a_broken_edit_is_told_and_keeps_nobody_from_working() -> None:
+    broken = config_check(["models.yaml:3: models.mock-b: no such field", "patterns.json:1: expecting value"])
+    assert broken.status == "down"
+    assert "models.yaml:3: models.mock-b: no such field; patterns.json:1: expecting value" in (broken.detail or "")
+    assert status_of(Checks(database=UP, broker=UP, workers=ALL, providers={}, config=broken)) == "healthy"
+    assert config_check([]) == UP
