@@ -13,6 +13,7 @@ from cli.migrate import migrate
 from cli.models import models
 from cli.serve import serve
 from cli.up import up
+from cli.usage import usage
 from cli.worker import worker
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.command()(analyze)
 app.command()(show)
 app.command()(jobs)
 app.command()(models)
+app.command()(usage)
 app.add_typer(keys, name="keys")
 app.command()(doctor)
 app.command()(up)

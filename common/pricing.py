@@ -5,6 +5,7 @@ list of genai-prices. The list is part of that package and is never fetched: its
 """
 
 import logging
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from common.catalog.entry import ModelEntry
@@ -12,8 +13,6 @@ from common.contracts.calls import Usage
 from common.contracts.models import Price
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from genai_prices.types import PriceCalculation, TieredPrices
 
 # Our names and the list's are the same for these. It knows other providers too, but not what our
@@ -91,4 +90,6 @@ def _look_up(entry: ModelEntry, usage: Usage) -> "PriceCalculation | None":
 
 def _base(price: "Decimal | TieredPrices | None") -> float:
     """The first step's price; None is what models that write nothing (embeddings) have for their answers."""
-    return float(getattr(price, "base", price) or 0)
+    if price is None:
+        return 0.0
+    return float(price if isinstance(price, Decimal) else price.base)
