@@ -22,7 +22,7 @@ def chat_body(request: ModelRequest) -> dict[str, Any]:
     """The body of `POST /api/chat`. What is null, here or in `extra`, is left to the server.
 
     Raises:
-        Unsupported: a tool must be called, or an image is somewhere else; Ollama knows neither.
+        Unsupported: an image would have to be fetched.
     """
     options, fields = _options(request), {"format": request.schema}
     for name, value in request.extra.items():
@@ -103,11 +103,7 @@ def _arguments(written: str) -> dict[str, Any]:
 
 def _tools(request: ModelRequest) -> list[dict[str, Any]]:
     """The tools that may be called: none where the request says so, as there is no other way to say it."""
-    if request.tool_choice not in {None, "auto", "none"}:
-        raise Unsupported("ollama cannot be made to call a tool: ask with tool_choice auto or none.")
-    if request.tool_choice == "none":
-        return []
-    return [_tool(tool) for tool in request.tools]
+    return [] if request.tool_choice == "none" else [_tool(tool) for tool in request.tools]
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

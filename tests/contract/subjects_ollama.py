@@ -19,17 +19,9 @@ from tests.contract.troubles import RETRY_AFTER_SECONDS, SAID_BEFORE, Trouble
 
 HOUR_MS = 3_600_000
 
-# Asked for it, the adapter says Unsupported: `test_ollama_wire.py` proves that.
-NO_CHOICE = {
-    "tool_choice_required": "Ollama cannot be made to call a tool",
-    "tool_choice_name": "Ollama cannot be made to call a tool",
-}
-
 
 class ScriptedOllamaSubject(ScriptedSubject):
     """The whole suite: our server can do what Ollama can, and fail as it does."""
-
-    cannot = NO_CHOICE
 
     async def answer_to(self, script: Script, **fields: Any) -> Completion:
         """What the adapter makes of a server that follows the script."""
@@ -41,7 +33,7 @@ class AimockSubject:
     """aimock speaks the format, tools and scripted faults; it neither counts nor cuts nor embeds as Ollama does."""
 
     embedding_model = MODELS[0]
-    cannot: ClassVar[Mapping[str, str]] = NO_CHOICE | {
+    cannot: ClassVar[Mapping[str, str]] = {
         "length": "aimock heeds no num_predict, and ends every answer with stop",
         "usage": "aimock counts no tokens for Ollama",
         "stop": "aimock reads no stop sequences",

@@ -84,12 +84,6 @@ def test_tools_that_may_not_be_called_are_not_mentioned() -> None:
     assert "tools" not in body(tools=(WEATHER,), tool_choice="none")
 
 
-@pytest.mark.parametrize("choice", ["required", "weather"])
-def test_a_call_that_must_be_made_is_more_than_ollama_can_promise(choice: str) -> None:
-    with pytest.raises(Unsupported, match="auto or none"):
-        body(tools=(WEATHER,), tool_choice=choice)
-
-
 def test_a_tool_s_result_names_its_tool() -> None:
     history = (
         *HELLO,
