@@ -28,7 +28,7 @@ app = typer.Typer(
 app.command()(analyze)
 app.command()(show)
 app.command()(jobs)
-app.command()(models)
+app.add_typer(models, name="models")
 app.command()(usage)
 app.add_typer(keys, name="keys")
 app.command()(doctor)

@@ -1,33 +1,121 @@
-"""`ultra models`."""
+"""`ultra models`, `ultra models pull` and `ultra models test`."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from cli.options import DEFAULT_URL, JsonOption, KeyOption, UrlOption
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from cli.client import Document, Server
-    from common.contracts.models import ModelDocument
+
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Of the embedded stack, if it is not the usual one.")
+]
+
+models = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 
 
-def models(as_json: JsonOption = False, url: UrlOption = DEFAULT_URL, key: KeyOption = None) -> None:
-    """List the models that may be asked.
+@models.callback()
+def list_models(
+    context: typer.Context, as_json: JsonOption = False, url: UrlOption = DEFAULT_URL, key: KeyOption = None
+) -> None:
+    """List the models that may be asked; pull and test those of this machine.
 
     \b
     ultra models
     ultra models --json | jq -r '.data[] | select(.local) | .id'
+    ultra models pull phi3:mini,llama3:8b
+    ultra models test --generate
     """  # noqa: D301  # \b keeps the examples' lines apart
+    if context.invoked_subcommand is not None:
+        return
     from cli.client import Server
     from cli.terminal import output, print_json
+    from cli.views.catalog import model_table
     from common.contracts.models import ModelList
 
     catalog = asyncio.run(_fetch(Server(url, key)))
     if as_json:
         print_json(catalog)
     else:
-        output().print(_table(ModelList.model_validate(catalog).data))
+        output().print(model_table(ModelList.model_validate(catalog).data))
+
+
+@models.command()
+def pull(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAMES", help="AVAILABLE_LOCAL_MODELS if left out.", show_default=False),
+    ] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Fetch models into the Model Runner, or into Ollama.
+
+    A name is the Model Runner's own, or an id or alias of the catalog. What is there already is left alone;
+    what was interrupted goes on where it stopped.
+
+    \b
+    ultra models pull phi3:mini,llama3:8b
+    ultra models pull ai/smollm2 ollama-llama3.1
+    MODEL_RUNNER_TYPE=cli ultra models pull hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF
+
+    Exit codes: 0 all are there, 1 failed, 2 usage, 3 some are there, 4 the server cannot be reached,
+    130 interrupted.
+    """  # noqa: D301  # \b keeps the examples' lines apart
+    from cli.pulling.command import pull as pull_models
+
+    raise typer.Exit(pull_models(names or (), data_dir))
+
+
+@models.command("test")
+def try_models(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME…", help="The Model Runner if left out.", show_default=False)
+    ] = None,
+    generate: Annotated[bool, typer.Option("--generate", help="Ask each model a short question.")] = False,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Test models straight through their adapters: no API, database or workers are needed.
+
+    \b
+    ultra models test
+    ultra models test --generate
+    ultra models test --generate ollama-llama3.1 openai-gpt4o
+
+    Exit code 1 if something fails; it says what to do next.
+    """  # noqa: D301  # \b keeps the examples' lines apart
+    from cli.checks.finding import worst
+    from cli.pulling.names import split
+    from cli.surroundings import look_around
+    from cli.terminal import output, print_json
+    from cli.trial import examine
+    from cli.views.findings import findings_table
+    from common.catalog.load import load_catalog
+    from common.errors import InvalidInput
+    from common.settings import load_settings
+
+    settings = load_settings()
+    if url := look_around(settings, data_dir).find("MODEL_RUNNER_URL"):
+        settings = settings.model_copy(update={"model_runner_url": url})
+    try:
+        report = asyncio.run(examine(settings, load_catalog(settings), split(names or ()), generate=generate))
+    except InvalidInput as error:
+        raise typer.BadParameter(error.message) from error
+    if as_json:
+        print_json(
+            {
+                "status": worst(report.findings),
+                "checks": report.findings,
+                "answers": [one.document() for one in report.trials],
+            }
+        )
+    else:
+        output().print(findings_table(report.findings))
+    raise typer.Exit(1 if worst(report.findings) == "fail" else 0)
 
 
 async def _fetch(server: "Server") -> "Document":
@@ -35,26 +123,3 @@ async def _fetch(server: "Server") -> "Document":
 
     async with Client(server) as client:
         return await client.models()
-
-
-def _table(models: "list[ModelDocument]") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    # an id that is broken over lines cannot be copied
-    table.add_column("model", no_wrap=True)
-    table.add_column("aliases")
-    table.add_column("where")
-    table.add_column("context", justify="right")
-    table.add_column("state")
-    for model in models:
-        state = model.state or ("available" if model.available else "not available")
-        table.add_row(
-            model.id,
-            ", ".join(model.aliases),
-            "local" if model.local else model.provider,
-            f"{model.context_window:,}" if model.context_window else "-",
-            Text(f"{state}: {model.reason}" if model.reason else state, style="" if model.available else "dim"),
-        )
-    return table
