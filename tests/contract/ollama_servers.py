@@ -103,14 +103,17 @@ def _announced(process: "subprocess.Popen[bytes]", log: Path) -> str:
 
 
 def _node() -> str:
+    """The program itself: what is on the path may be a script that starts it, and would be stopped in its place."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         _lacking("node and npm are not installed")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True, timeout=20).stdout
+    asked = [node, "-p", "process.version + ' ' + process.execPath"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout
+    version, program = said.strip().split(" ", 1)
     major, minor, *_ = map(int, re.findall(r"\d+", version))
     if (major, minor) < NODE_AT_LEAST:
-        _lacking(f"node is {version.strip()}, and aimock wants {'.'.join(map(str, NODE_AT_LEAST))}")
-    return node
+        _lacking(f"node is {version}, and aimock wants {'.'.join(map(str, NODE_AT_LEAST))}")
+    return program
 
 
 def _installed() -> Path:
