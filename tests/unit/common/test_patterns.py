@@ -51,6 +51,16 @@ def test_the_patterns_we_ship_are_right_and_explain_themselves() -> None:
         assert one.result_stage.models == "lead"
 
 
+def test_the_pattern_of_the_documentation_is_right(tmp_path: Path) -> None:
+    page = (SHIPPED_PATH.parents[1] / "docs" / "patterns.md").read_text(encoding="utf-8")
+    _, _, rest = page.partition("```json\n")
+    example, _, _ = rest.partition("```")
+    assert load(tmp_path, example)["second-opinion"].result.schema_ is not None
+    told = fault(tmp_path, example.replace("{own_answer}", "{anwers}"))
+    where, _, _ = told.partition(" is no")
+    assert f"analysis_{where} is no placeholder" in page
+
+
 def test_what_is_left_out_has_the_usual_value(tmp_path: Path) -> None:
     mine = load(tmp_path, {"mine": pattern()})["mine"]
     assert (mine.name, mine.cache, mine.result.schema_, mine.result_stage.name) == ("mine", False, None, "first")
