@@ -12,6 +12,9 @@ from common.errors import ConfigError
 
 Place = tuple[str | int, ...]
 
+# Of a key that is a novel, so much is shown.
+MAX_NAME_CHARACTERS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -23,8 +26,7 @@ class Source:
 
     def fault(self, place: Place, problem: str) -> ConfigError:
         """An error that names the file, the line and the field: `FILE:LINE: FIELD: PROBLEM`."""
-        field = ".".join(str(part) for part in place)
-        return ConfigError(f"{self.path}:{self.line_of(place)}: {field + ': ' if field else ''}{problem}")
+        return fault_at(self.path, self.line_of(place), place, problem)
 
     def first_fault(self, place: Place, error: ValidationError) -> ConfigError:
         """Pydantic's first complaint about what stands at a place. One at a time: the next run names the next."""
@@ -37,6 +39,12 @@ class Source:
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
+
+
+def fault_at(path: Path, line: int, place: Place, problem: str) -> ConfigError:
+    """The error of a file's place. It is one line, whatever the file calls things."""
+    said = f"{'.'.join(str(part)[:MAX_NAME_CHARACTERS] for part in place)}: {problem}" if place else problem
+    return ConfigError(f"{path}:{line}: {''.join(one if one.isprintable() else repr(one)[1:-1] for one in said)}")
 
 
 def read_yaml(path: Path) -> Source:
@@ -69,8 +77,7 @@ def _walk(node: yaml.Node, place: Place, path: Path) -> Iterator[tuple[Place, in
         for key, value in node.value:
             line, name = key.start_mark.line + 1, str(key.value)
             if name in first_lines:
-                said = ".".join(str(part) for part in (*place, name))
-                raise ConfigError(f"{path}:{line}: {said}: said before, in line {first_lines[name]}")
+                raise fault_at(path, line, (*place, name), f"said before, in line {first_lines[name]}")
             first_lines[name] = line
             yield (*place, name), line
             yield from _walk(value, (*place, name), path)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from common.catalog.source import Place, Source
+from common.catalog.source import Place, Source, fault_at
 from common.errors import ConfigError
 
 MAX_BYTES = 1_048_576
@@ -33,7 +33,7 @@ def read_json(path: Path) -> Source:
     try:
         data = json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
-        raise _fault(path, error.lineno, f"{error.msg[:1].lower()}{error.msg[1:]}") from None
+        raise fault_at(path, error.lineno, (), f"{error.msg[:1].lower()}{error.msg[1:]}") from None
     except _NoJson as error:
         raise ConfigError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
@@ -91,7 +91,7 @@ def _walk(text: str, path: Path) -> Iterator[tuple[Place, int]]:
         if piece in {"{", "["}:
             open_.append(_Open("", {}, is_key_next=True) if piece == "{" else _Open(0))
             if len(open_) > MAX_DEPTH:
-                raise _fault(path, line, f"more than {MAX_DEPTH} brackets inside each other")
+                raise fault_at(path, line, (), f"more than {MAX_DEPTH} brackets inside each other")
 
 
 def _go_on(around: _Open) -> None:
@@ -106,8 +106,7 @@ def _note_key(open_: Sequence[_Open], line: int, path: Path) -> None:
     assert around.first_lines is not None, "only objects have keys"
     name = str(around.at)
     if name in around.first_lines:
-        said = ".".join(str(part) for part in _place(open_))
-        raise _fault(path, line, f"{said}: said before, in line {around.first_lines[name]}")
+        raise fault_at(path, line, _place(open_), f"said before, in line {around.first_lines[name]}")
     around.first_lines[name] = line
 
 
@@ -127,9 +126,5 @@ def _storable(piece: str, path: Path, line: int) -> str:
     """A string's text."""
     string: str = json.loads(piece)
     if "\x00" in string or any("\ud800" <= character <= "\udfff" for character in string):
-        raise _fault(path, line, f"{piece[:50]}: holds NUL or half a character, which no database stores")
+        raise fault_at(path, line, (), f"{piece[:50]}: holds NUL or half a character, which no database stores")
     return string
-
-
-def _fault(path: Path, line: int, problem: str) -> ConfigError:
-    return ConfigError(f"{path}:{line}: {problem}")

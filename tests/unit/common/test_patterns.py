@@ -100,6 +100,8 @@ def test_a_stored_pattern_is_the_same_again_and_its_schema_keeps_its_order(tmp_p
         ({"mine": stages({"models": ["mock-a", "gtp4"]})}, "9: mine.stages.0.models.1: No model 'gtp4'. Did you"),
         ({"mine": stages({"template": ""})}, "8: mine.stages.0.template: string should have at least 1"),
         ({"mine": stages({"template": "{pormpt}"})}, "8: mine.stages.0.template: {pormpt} is no placeholder; there"),
+        ({"mine": stages({"template": "{\n}"})}, "8: mine.stages.0.template: {\\n} is no placeholder"),
+        ({"a\nb": 7}, "2: a\\nb: a name is a small letter"),
         ({"mine": stages({"template": "{0}"})}, "8: mine.stages.0.template: {0} is no placeholder"),
         ({"mine": stages({"template": "a { b"})}, "8: mine.stages.0.template: a lone { stands after 'a '"),
         ({"mine": stages({"template": "{prompt}" * 21})}, "8: mine.stages.0.template: more than 20 placeholders"),
@@ -161,9 +163,9 @@ def test_a_model_that_leaves_the_catalog_is_a_fault_and_one_that_comes_is_known(
     assert patterns.fault is None
 
 
-NEARLY_TEMPLATES = st.lists(st.sampled_from(["{prompt}", "{answers}", "{own_answer}", "{", "}", "{{", "x", "{x}"])).map(
-    "".join
-)
+NEARLY_TEMPLATES = st.lists(
+    st.sampled_from(["{prompt}", "{answers}", "{own_answer}", "{", "}", "{{", "x", "{x}", "{\n}"])
+).map("".join)
 LEAVES = (
     st.none()
     | st.booleans()
