@@ -28,7 +28,7 @@ class Upstreams:
         self._providers = providers
         self._proxies = Proxies.of(settings)
         self.circuits = circuits
-        self.connectivity = Connectivity(self._clouds, circuits)
+        self.connectivity = Connectivity(self.clouds, circuits)
 
     def stand_ins(self) -> Sequence[ModelEntry]:
         """The local models for cloud models that cannot be reached; none if that is switched off."""
@@ -74,7 +74,7 @@ class Upstreams:
         if not entry.local and entry.provider != "mock" and self._settings.use_local_models_when_offline:
             await self.connectivity.suspect()
 
-    def _clouds(self) -> Mapping[str, str]:
+    def clouds(self) -> Mapping[str, str]:
         """By provider, where to knock: every cloud provider whose models these settings can serve."""
         if self._settings.use_mock:
             return {}

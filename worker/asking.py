@@ -1,14 +1,13 @@
-"""One upstream request: a call put to one model, shown while it is answered."""
+"""Putting a call to one model: an upstream request, shown while it is answered, or an equal one's recorded answer."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 
+from common.cache import AnswerCache, CachedAnswer, key_of
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Answer, Usage
-from common.contracts.messages import ToolCall
 from common.events import EventSink
 from common.providers.complete import ToolCalls
 from common.providers.protocol import ModelRequest, Provider
@@ -20,29 +19,15 @@ from worker.store import Claim
 # where their deadlines would run.
 LOCAL_AT_ONCE = 16
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What came back, and how long it took."""
-
-    text: str
-    finish_reason: str | None
-    usage: Usage | None
-    tool_calls: tuple[ToolCall, ...]
-    latency_ms: float
-    time_to_first_token_ms: float | None
+Price = Callable[[ModelEntry, Usage | None], float | None]
 
 
 class Asker:
     """Puts calls to models. Belongs to one event loop."""
 
-    def __init__(
-        self,
-        providers: Providers,
-        events: EventSink,
-        price: "Callable[[ModelEntry, Usage | None], float | None]",
-    ) -> None:
+    def __init__(self, providers: Providers, cache: AnswerCache, events: EventSink, price: Price) -> None:
         self._providers = providers
+        self._cache = cache
         self._events = events
         self._price = price
         self._local_slots = asyncio.Semaphore(LOCAL_AT_ONCE)
@@ -55,47 +40,31 @@ class Asker:
         """
         provider = await self._providers.get(entry)
         request = self._providers.request_for(entry, claim.call)
-        async with self._slot(entry):
-            asked = await self._stream(claim, provider, request)
+        asking = Asking(claim, provider, request, self._events)
+
+        async def ask() -> CachedAnswer:
+            async with self._slot(entry):
+                return await asking.answer()
+
+        is_cached = False
+        if claim.call.routing.cache:
+            key = key_of(provider.name, request)
+            said, is_cached = await self._cache.answer(key, ask, patience_seconds=request.timeout_seconds)
+        else:
+            said = await ask()
         return Answer(
             model=claim.model,
             served_by=entry.id,
             provider=provider.name,
             status="completed",
-            text=asked.text,
-            finish_reason=asked.finish_reason,
-            usage=asked.usage,
-            cost_usd=self._price(entry, asked.usage),
-            latency_ms=asked.latency_ms,
-            time_to_first_token_ms=asked.time_to_first_token_ms,
-            tool_calls=list(asked.tool_calls),
-        )
-
-    async def _stream(self, claim: Claim, provider: Provider, request: ModelRequest) -> Asked:
-        started = time.perf_counter()
-        first_token: float | None = None
-        pieces: list[str] = []
-        tool_calls = ToolCalls()
-        finish_reason: str | None = None
-        usage: Usage | None = None
-        showing = Showing(self._events, claim)
-        async with aclosing(provider.stream(request)) as stream:
-            async for delta in stream:
-                if delta.text:
-                    first_token = first_token or time.perf_counter()
-                    pieces.append(delta.text)
-                    showing.add(delta.text)
-                tool_calls.add(delta.tool_calls)
-                finish_reason = delta.finish_reason or finish_reason
-                usage = delta.usage or usage
-        showing.flush()
-        return Asked(
-            "".join(pieces),
-            finish_reason,
-            usage,
-            tool_calls.whole(),
-            latency_ms=milliseconds_since(started),
-            time_to_first_token_ms=milliseconds_since(started, first_token) if first_token else None,
+            text=said.text,
+            finish_reason=said.finish_reason,
+            usage=said.usage,
+            cost_usd=0.0 if is_cached else self._price(entry, said.usage),
+            latency_ms=milliseconds_since(asking.started_at),
+            time_to_first_token_ms=asking.time_to_first_token_ms,
+            cached=is_cached,
+            tool_calls=list(said.tool_calls),
         )
 
     @asynccontextmanager
@@ -107,6 +76,40 @@ class Asker:
             yield
 
 
-def milliseconds_since(start: float, end: float | None = None) -> float:
-    """From `start` to `end`, or to now, both of `time.perf_counter`."""
-    return round(((time.perf_counter() if end is None else end) - start) * 1000, 1)
+class Asking:
+    """One upstream request and its times, of `time.perf_counter`; waiting in our own line is not counted."""
+
+    def __init__(self, claim: Claim, provider: Provider, request: ModelRequest, events: EventSink) -> None:
+        self._provider = provider
+        self._request = request
+        self._showing = Showing(events, claim)
+        self.started_at = time.perf_counter()
+        self.time_to_first_token_ms: float | None = None
+
+    async def answer(self) -> CachedAnswer:
+        """Ask, show the pieces as they come, and return the whole."""
+        self.started_at = time.perf_counter()
+        pieces: list[str] = []
+        tool_calls = ToolCalls()
+        finish_reason: str | None = None
+        usage: Usage | None = None
+        async with aclosing(self._provider.stream(self._request)) as stream:
+            async for delta in stream:
+                if delta.text:
+                    if not pieces:
+                        self.time_to_first_token_ms = milliseconds_since(self.started_at)
+                    pieces.append(delta.text)
+                    self._showing.add(delta.text)
+                if delta.tool_calls:
+                    tool_calls.add(delta.tool_calls)
+                finish_reason = delta.finish_reason or finish_reason
+                usage = delta.usage or usage
+        self._showing.flush()
+        return CachedAnswer(
+            text="".join(pieces), finish_reason=finish_reason, usage=usage, tool_calls=tool_calls.whole()
+        )
+
+
+def milliseconds_since(start: float) -> float:
+    """From `start`, of `time.perf_counter`, to now."""
+    return round((time.perf_counter() - start) * 1000, 1)

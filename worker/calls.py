@@ -202,7 +202,8 @@ class CallRunner:
         trip.asked_at = time.perf_counter()
         answer = await self._asker.ask(claim, entry)
         self._upstreams.answered(entry)
-        return answer.model_copy(update={"attempts": trip.attempts, "history": trip.history})
+        # a cached answer made no request
+        return answer.model_copy(update={"attempts": trip.attempts - answer.cached, "history": trip.history})
 
     async def _note_failure(self, trip: Trip, error: AppError) -> None:
         trip.history.append(met(trip.entry, error, milliseconds_since(trip.asked_at)))

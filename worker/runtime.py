@@ -9,6 +9,8 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
+from common import pricing
+from common.cache import AnswerCache
 from common.catalog.current import current_catalog
 from common.circuits import Circuits
 from common.database.connect import connect
@@ -73,12 +75,13 @@ class Runtime:
             failures=settings.ultra_circuit_failures,
             open_seconds=settings.ultra_circuit_open_seconds,
         )
+        cache = AnswerCache(self._redis, ttl_seconds=settings.ultra_cache_ttl_seconds)
         self._upstreams = Upstreams(settings, catalog, self._providers, self._circuits)
         self._runner = CallRunner(
             store,
             self._leases,
             catalog,
-            Asker(self._providers, self._events, lambda entry, _: 0.0 if entry.local else None),
+            Asker(self._providers, cache, self._events, pricing.cost_usd),
             self._upstreams,
             self._events,
             Limits(settings.ultra_max_attempts, settings.ultra_job_retry_budget, settings.ultra_prefer),
@@ -132,6 +135,9 @@ class Runtime:
             self._circuits.keep(),
             self._catalog.keep(),
         ]
+        if self._upstreams.clouds():
+            # the price list takes a moment and 10 MB, which who asks no cloud is spared
+            await asyncio.to_thread(pricing.load)
         if self._sweep is not None:
             keep.append(self._sweep.keep())
         self._background = [asyncio.create_task(one) for one in keep]

@@ -18,6 +18,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.contracts.analyses import Analysis, AnalysisOptions, AskedModel
+from common.contracts.calls import Routing
 from common.database import jobs
 from common.doorbell import producer_app, send_advance
 from common.ids import uuid7
@@ -96,6 +97,7 @@ class Desk:
             lead_model=options.pop("lead_model", models[0]),
             output_format="text",
             options=AnalysisOptions(**options),
+            routing=Routing(cache=options.get("cache", False)),
             seed=str(job_id),
         )
         row = {
@@ -136,6 +138,10 @@ class Desk:
 
 def is_running(row: RowMapping) -> bool:
     return any(call["status"] == "running" for call in row["calls"] or [])
+
+
+def are_all_running(row: RowMapping) -> bool:
+    return bool(row["calls"]) and all(call["status"] == "running" for call in row["calls"])
 
 
 def is_attempt(number: int, row: RowMapping) -> bool:

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from common.database import calls, jobs
 from common.events import CANCEL_CHANNEL
-from tests.integration.engine.stack import Desk, Workers, is_attempt, is_running
+from tests.integration.engine.stack import Desk, Workers, are_all_running, is_attempt, is_running
 
 SLOW = "mock-slow-a"
 
@@ -41,7 +41,7 @@ async def test_split_kinds_of_worker_share_a_job(desk: Desk, team: Workers) -> N
 async def test_a_killed_workers_calls_are_run_by_another(desk: Desk, team: Workers) -> None:
     victim = team.start()
     job_id = await desk.submit(SLOW, SLOW, merge=False)
-    await desk.until(job_id, is_running)
+    await desk.until(job_id, are_all_running)
     victim.send_signal(signal.SIGKILL)
     victim.wait(10)
     team.start()

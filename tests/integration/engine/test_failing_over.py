@@ -172,3 +172,23 @@ async def test_fifty_comparisons_outlive_the_network(
         assert answer["served_by"].startswith("docker_modelrunner-")
         assert "offline" in codes(answer)
         assert answer["text"]
+
+
+async def test_an_equal_question_is_answered_from_the_cache_where_that_is_asked_for(
+    desk: Desk, team: Workers, tmp_path: Path
+) -> None:
+    priced = CATALOG.replace(
+        "      mock-b:\n", "      mock-b: {price: {prompt_usd_per_million: 1000, completion_usd_per_million: 1000}}\n"
+    )
+    team.start(ULTRA_MODELS_PATH=written(tmp_path, priced))
+    first = await desk.ended(await desk.submit("mock-b", merge=False, cache=True))
+    again = await desk.ended(await desk.submit("mock-b", "mock-b", merge=False, cache=True))
+    fresh = await desk.ended(await desk.submit("mock-b", merge=False))
+    [asked], [unasked] = answers(first), answers(fresh)
+    assert (asked["cached"], asked["attempts"], unasked["cached"]) == (False, 1, False)
+    assert asked["cost_usd"] > 0
+    for answer in answers(again):
+        assert (answer["cached"], answer["cost_usd"], answer["attempts"]) == (True, 0, 0)
+        assert (answer["text"], answer["usage"]) == (asked["text"], asked["usage"])
+    rows = await desk.sql("SELECT cached, cost_usd FROM usage ORDER BY at")
+    assert [row["cached"] for row in rows] == [False, True, True, False]
