@@ -1,10 +1,10 @@
 """A call: what is asked of one model, and what came back."""
 
 import hashlib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from common.contracts.messages import Message, Tool, ToolCall
 
@@ -66,13 +66,18 @@ class Call(BaseModel):
         return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
+# No request has as many. A server that says more miscounts, and must not overflow what sums it up.
+MAX_TOKENS = 1_000_000_000
+Tokens = Annotated[int, AfterValidator(lambda count: min(max(count, 0), MAX_TOKENS))]
+
+
 class Usage(BaseModel):
     """Tokens as the provider counted them; `cached_prompt_tokens` are those of the prompt it had at hand."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    cached_prompt_tokens: int = 0
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0
+    total_tokens: Tokens = 0
+    cached_prompt_tokens: Tokens = 0
 
 
 class ErrorDetail(BaseModel):
