@@ -5,6 +5,7 @@ from uuid import UUID
 
 from common.contracts.calls import Call
 from common.ids import uuid7
+from common.routing import Route
 from worker.leases import Leases
 from worker.store import Claim
 
@@ -17,7 +18,7 @@ class LosingStore:
 
 
 def claim() -> Claim:
-    return Claim(uuid7(), uuid7(), 1, "mock-a", Call(model="mock-a", messages=()))
+    return Claim(uuid7(), uuid7(), 1, "mock-a", Call(model="mock-a", messages=()), Route())
 
 
 async def beat_once(leases: Leases) -> None:
