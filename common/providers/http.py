@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
-from urllib.request import (  # the standard library's reading of NO_PROXY
-    proxy_bypass_environment,  # type: ignore[attr-defined]
-)
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # the usual reading of NO_PROXY
 
 import httpx2
 

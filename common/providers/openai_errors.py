@@ -64,7 +64,10 @@ UNSUPPORTED_WORDS = ("image input is not supported",)
 
 
 def classify(status: int | None, names: tuple[str | None, ...], detail: str) -> type[ProviderError]:
-    """The class of a server's error: its code and type say most, then its words, then the HTTP status."""
+    """The class of a server's error: its code and type say most, then its words, then the HTTP status.
+
+    But for llama.cpp's words of what it cannot do, which it gives the wrong type.
+    """
     said = detail.lower()
     if any(words in said for words in UNSUPPORTED_WORDS):
         return Unsupported
