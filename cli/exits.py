@@ -5,6 +5,7 @@ AppError
     ├── ServerUnreachable     4
     ├── ServerRefused         2, or 4 where waiting would help
     ├── KeyMalformed          2
+    ├── NoTerminal            2
     └── WaitedTooLong         5
 """
 
@@ -60,6 +61,12 @@ class ServerRefused(CommandFailed):
 
 class KeyMalformed(CommandFailed):
     """The API key has characters that no key has: see ULTRA_API_KEY or --key."""
+
+    exit_code = ExitCode.USAGE
+
+
+class NoTerminal(CommandFailed):
+    """The menu asks its questions on a terminal, and there is none: use `ultra analyze PROMPT`."""
 
     exit_code = ExitCode.USAGE
 

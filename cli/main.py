@@ -9,6 +9,7 @@ from cli.doctor import doctor
 from cli.exits import ErrorsInOneLine
 from cli.jobs import jobs, show
 from cli.keys import keys
+from cli.menu.command import menu
 from cli.migrate import migrate
 from cli.models import models
 from cli.serve import serve
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(analyze)
+app.command()(menu)
 app.command()(show)
 app.command()(jobs)
 app.add_typer(models, name="models")

@@ -40,6 +40,7 @@ def model_document(entry: ModelEntry, catalog: Catalog, providers: Providers) ->
         aliases=list(catalog.aliases_of(entry.id)),
         provider=entry.provider,
         local=entry.local,
+        default=entry.id in catalog.default_models,
         available=is_available,
         reason=reason,
         state=None,

@@ -17,6 +17,7 @@ class ModelDocument(BaseModel):
     aliases: list[str]
     provider: str
     local: bool = Field(description="Served by a machine of ours.")
+    default: bool = Field(False, description="Asked where a request names no models.")
     available: bool = Field(description="Whether these settings can serve it; its server was not asked.")
     reason: str | None = Field(description="Why it is not available.")
     state: str | None = Field(description="Of a model whose containers we run; null for others.")

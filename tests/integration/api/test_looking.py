@@ -157,6 +157,8 @@ async def test_models_and_types_can_be_listed(api: httpx.AsyncClient) -> None:
     models = {one["id"]: one for one in (await api.get("/api/models")).json()["data"]}
     assert "gpt4" in models["openai-gpt4o"]["aliases"]
     assert models["mock-a"]["available"]
+    assert models["docker_modelrunner-smollm2"]["default"]
+    assert not models["mock-a"]["default"]
     types = [one["name"] for one in (await api.get("/api/analysis-types")).json()["data"]]
     assert types == ["comparative", "factual"]
 
