@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -11,6 +12,7 @@ from redis.exceptions import RedisError
 from api.database import Database
 from api.workforce import NEEDED_QUEUES, workers_by_queue
 from common.catalog.catalog import Catalog
+from common.circuits import Circuits
 from common.contracts.health import Check, Checks, HealthDocument, HealthStatus
 from common.database import jobs
 from common.errors import DependencyDown
@@ -33,6 +35,7 @@ class Health:
         database: Database,
         redis: "Redis",
         broken_edits: Callable[[], Sequence[str]],
+        circuits: Circuits,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -40,6 +43,7 @@ class Health:
         self._database = database
         self._redis = redis
         self._broken_edits = broken_edits
+        self._circuits = circuits
         self._looked_at = 0.0
         self._looking: asyncio.Task[Checks] | None = None
 
@@ -79,7 +83,7 @@ class Health:
             return Check(status="down", detail=detail), dict.fromkeys(NEEDED_QUEUES, 0)
 
     async def _look_at_providers(self) -> dict[str, Check]:
-        """By the settings; where they name a server of ours, also by knocking at it."""
+        """By the settings and the circuits; where the settings name a server of ours, also by knocking at it."""
         found: dict[str, Check] = {}
         for entry in self._catalog().entries.values():
             is_available, reason = self._providers.availability(entry)
@@ -87,9 +91,12 @@ class Health:
             if known is None or (known.status == "off" and is_available):
                 found[entry.provider] = Check(status="up" if is_available else "off", detail=reason)
         runner = found.get("docker_modelrunner")
-        if runner is not None and runner.status == "up" and not self._settings.use_mock:
-            found["docker_modelrunner"] = await knock(self._settings.model_runner_url)
-        return found
+        url = self._providers.base_url("docker_modelrunner")
+        if url and runner is not None and runner.status == "up" and not self._settings.use_mock:
+            found["docker_modelrunner"] = await knock(url)
+        with suppress(TimeoutError):  # the broker's check says so
+            await asyncio.wait_for(self._circuits.refresh(), CHECK_SECONDS)
+        return found | circuit_checks(self._circuits.open_keys())
 
 
 async def knock(url: str) -> Check:
@@ -103,6 +110,18 @@ async def knock(url: str) -> Check:
         return Check(status="down", detail=f"Nobody answers at {parts.hostname}:{port} ({type(error).__name__}).")
     writer.close()
     return Check(status="up")
+
+
+def circuit_checks(open_keys: Sequence[str]) -> dict[str, Check]:
+    """By provider, which of its models are left alone."""
+    models: dict[str, list[str]] = {}
+    for key in open_keys:
+        provider, _, model = key.partition("/")
+        models.setdefault(provider, []).append(model)
+    return {
+        provider: Check(status="down", detail=f"Left alone after repeated failures: {', '.join(names)}.")
+        for provider, names in models.items()
+    }
 
 
 def config_check(broken_edits: Sequence[str]) -> Check:

@@ -20,6 +20,7 @@ from api.jobs import Jobs
 from api.metrics import Metrics
 from api.submit import Submissions
 from common.catalog.catalog import Catalog
+from common.circuits import Circuits
 from common.database.connect import connect
 from common.doorbell import Doorbell, producer_app
 from common.events import EventLog
@@ -67,7 +68,12 @@ class Runtime:
         metrics.watch(self.hub)
         metrics.watch_files(catalog, patterns)
         self.providers = Providers(settings, catalog.current)
-        self.health = Health(settings, catalog.current, self.providers, self.database, self.redis, self.broken_edits)
+        circuits = Circuits(
+            self.redis, failures=settings.ultra_circuit_failures, open_seconds=settings.ultra_circuit_open_seconds
+        )
+        self.health = Health(
+            settings, catalog.current, self.providers, self.database, self.redis, self.broken_edits, circuits
+        )
         self.figures = Figures(self.database, self.redis)
         metrics.registry.register(self.figures)
         self.auth = Auth(self.database, is_required=is_key_required(settings))

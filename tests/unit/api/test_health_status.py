@@ -1,6 +1,6 @@
 import pytest
 
-from api.health import config_check, status_of
+from api.health import circuit_checks, config_check, status_of
 from common.contracts.health import Check, Checks, HealthStatus
 
 UP, DOWN = Check(status="up"), Check(status="down")
@@ -30,3 +30,12 @@ def test_a_broken_edit_is_told_and_keeps_nobody_from_working() -> None:
     assert "models.yaml:3: models.mock-b: no such field; patterns.json:1: expecting value" in (broken.detail or "")
     assert status_of(Checks(database=UP, broker=UP, workers=ALL, providers={}, config=broken)) == "healthy"
     assert config_check([]) == UP
+
+
+def test_models_that_are_left_alone_are_named_with_their_provider() -> None:
+    checks = circuit_checks(["openai/gpt-4o", "openai/org/gpt-oss", "vllm/a/b:c"])
+    assert checks.keys() == {"openai", "vllm"}
+    assert checks["openai"].status == "down"
+    assert "gpt-4o, org/gpt-oss" in (checks["openai"].detail or "")
+    assert "a/b:c" in (checks["vllm"].detail or "")
+    assert circuit_checks([]) == {}
