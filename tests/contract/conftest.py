@@ -6,11 +6,13 @@ fixture's name in the lists below; the tests stay as they are.
 
 import gc
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from llmock.testing import LLMockServer
 
 from common.providers.ollama import Ollama
+from tests.contract.llmock_server import LlmockSubject
 from tests.contract.ollama_servers import RunningServer, aimock, ollama_proxy
 from tests.contract.scripted_ollama import ScriptedOllama
 from tests.contract.scripted_server import ScriptedServer
@@ -23,11 +25,17 @@ from tests.contract.subjects import (
     openai_compatible,
 )
 from tests.contract.subjects_anthropic import AnthropicSubject
+from tests.contract.subjects_google import GoogleSubject
+from tests.contract.subjects_model_runner_cli import ModelRunnerCliSubject
 from tests.contract.subjects_ollama import AimockSubject, OllamaProxySubject, ScriptedOllamaSubject
 from tests.contract.subjects_openai import OpenAISubject
+from tests.fake_docker import FakeDocker
 
-TROUBLED = ["mock", "scripted", "openai", "anthropic", "ollama", "ollama_aimock"]
+TROUBLED = ["mock", "scripted", "openai", "anthropic", "google", "ollama", "ollama_aimock", "model_runner_cli"]
 SUBJECTS = [*TROUBLED, "model_runner", "ollama_real"]
+LLMOCKED = ["openai", "anthropic", "google"]
+# A process a call is no connection, and takes longer.
+CONNECTED = [name for name in TROUBLED if name != "model_runner_cli"]
 
 
 @pytest.fixture(params=SUBJECTS)
@@ -37,6 +45,16 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 @pytest.fixture(params=TROUBLED)
 def troubled(request: pytest.FixtureRequest) -> Troubled:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=CONNECTED)
+def connected(request: pytest.FixtureRequest) -> Troubled:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=LLMOCKED)
+def llmocked(request: pytest.FixtureRequest) -> LlmockSubject:
     return request.getfixturevalue(request.param)
 
 
@@ -70,10 +88,22 @@ async def anthropic(llmock_server: LLMockServer) -> AsyncIterator[AnthropicSubje
 
 
 @pytest.fixture
+async def google(llmock_server: LLMockServer) -> AsyncIterator[GoogleSubject]:
+    subject = GoogleSubject(llmock_server)
+    yield subject
+    await subject.provider.close()
+
+
+@pytest.fixture
 async def model_runner(model_runner_url: str) -> AsyncIterator[ModelRunnerSubject]:
     provider = openai_compatible(model_runner_url)
     yield ModelRunnerSubject(model_runner_url, provider)
     await provider.close()
+
+
+@pytest.fixture
+def model_runner_cli(tmp_path: Path) -> ModelRunnerCliSubject:
+    return ModelRunnerCliSubject(FakeDocker(tmp_path))
 
 
 @pytest.fixture
@@ -113,5 +143,7 @@ async def ollama_real(model_runner_url: str, ollama_proxy_server: RunningServer)
 @pytest.fixture(autouse=True)
 def _nothing_left_open() -> Iterator[None]:
     """What is not closed warns when it is collected, and a warning fails the test that left it."""
+    gc.freeze()  # what was there before need not be looked through: half a second a test
     yield
     gc.collect()
+    gc.unfreeze()
