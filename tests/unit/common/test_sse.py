@@ -26,6 +26,7 @@ def test_events_are_the_same_however_the_bytes_arrive(said: list[bytes], line_en
 def test_lines_of_data_are_joined_until_an_empty_line(line_end: bytes) -> None:
     stream = line_end.join([b"data: one", b"data:two", b"data:  three", b"", b"data: four", b"", b""])
     assert events(stream) == [b"one\ntwo\n three", b"four"]
+    assert events(*(stream[place : place + 1] for place in range(len(stream)))) == [b"one\ntwo\n three", b"four"]
 
 
 def test_comments_and_other_fields_are_no_data() -> None:
