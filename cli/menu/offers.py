@@ -58,9 +58,9 @@ def lead_offers(models: Sequence[ModelDocument], draft: Draft, *, may_be_nobody:
     available = [model.id for model in models if why_not(model) is None]
     names = [*draft.models, *(name for name in available if name not in draft.models)]
     leads: list[Offer[str | None]] = [
-        Offer(THE_SERVERS_LEAD, "the server's choice", "The lead that its catalog names, else the first model."),
-        *(Offer(name, _line(name), is_chosen=draft.is_merged and name == draft.lead_model) for name in names),
+        Offer(THE_SERVERS_LEAD, "the server's choice", "The lead that its catalog names, else the first model.")
     ]
+    leads += [Offer(name, _line(name), is_chosen=draft.is_merged and name == draft.lead_model) for name in names]
     if may_be_nobody:
         leads.append(Offer(None, "nobody: show the answers only", is_chosen=not draft.is_merged))
     return leads
@@ -104,7 +104,8 @@ def _ids(models: Sequence[ModelDocument], names: Iterable[str]) -> set[str]:
 
 
 def _title(model: ModelDocument) -> str:
-    aliases = f" ({', '.join(model.aliases)})" if model.aliases else ""
+    # what cannot be asked leaves its line to the reason
+    aliases = f" ({', '.join(model.aliases)})" if model.aliases and model.available else ""
     return _line(f"{model.id}{aliases}, {'local' if model.local else model.provider}")
 
 

@@ -45,7 +45,8 @@ class Past:
         try:
             self._exchange(lambda client: follow(client, job_id, manner))
         except Back:
-            output().print(f"It goes on. Find it under past analyses, or with: ultra show {job_id} --watch")
+            # not wrapped: the command is there to be copied
+            output().out(f"It goes on. Find it under past analyses, or with: ultra show {job_id} --watch")
 
     def stay_with(self, job_id: str) -> Draft | None:
         """Ask what to do with it, until that leads away from it; `Back` does too."""
