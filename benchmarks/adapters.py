@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import anthropic
 import httpx2
 import openai
-from common.providers.google import Google
 from pydantic import SecretStr
 from rich.progress import Progress
 
@@ -26,6 +25,7 @@ from cli.embedded.ports import free_port
 from common.contracts.messages import Message
 from common.providers.anthropic import Anthropic
 from common.providers.complete import complete
+from common.providers.google import Google
 from common.providers.http import Proxies
 from common.providers.ollama import Ollama
 from common.providers.openai_compatible import OpenAICompatible

@@ -11,8 +11,8 @@ NUMBERS = ("calls", "failed", "cached", "tokens in", "tokens out", "cost", "p50"
 def usage_table(report: UsageReport) -> Table:
     """A line a group, and one for them all."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in report.group_by:
-        table.add_column(name, no_wrap=name == "day", overflow="fold")
+    for dimension in report.group_by:
+        table.add_column(dimension, no_wrap=dimension == "day", overflow="fold")
     for name in NUMBERS:
         table.add_column(name, justify="right", no_wrap=True)
     for row in report.data:

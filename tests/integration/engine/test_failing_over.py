@@ -111,8 +111,10 @@ async def test_what_was_shown_before_a_failure_is_taken_back(
     await desk.ended(job_id)
     redis = Redis.from_url(redis_url)
     async with asyncio.timeout(10):
-        while not (events := await redis.xrange(f"ultra:events:{job_id}")) or events[-1][1][b"e"] != b"job.finished":
+        events = await redis.xrange(f"ultra:events:{job_id}")
+        while not events or events[-1][1][b"e"] != b"job.finished":
             await asyncio.sleep(0.02)
+            events = await redis.xrange(f"ultra:events:{job_id}")
     await redis.aclose()
     names = [fields[b"e"].decode() for _, fields in events]
     told = [name for name in names if name.startswith("call.")]
