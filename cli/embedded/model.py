@@ -7,6 +7,9 @@ from cli.embedded.part import Part
 from cli.embedded.ports import LOOPBACK
 from cli.embedded.probes import http_ok
 
+# Where Docker's Model Runner has its llama.cpp: what works with ours works with it.
+PREFIX = "/engines/llama.cpp"
+
 
 def model_part(port: int) -> Part:
     """Serves an OpenAI-compatible API. The package of the weights is located, never imported: it needs others."""
@@ -14,8 +17,8 @@ def model_part(port: int) -> Part:
     package_directory("xllamacpp", "MODEL_RUNNER_URL")
     return Part(
         name="model",
-        command=(sys.executable, "-P", "-m", "cli.embedded.model_server", str(port), str(weights)),
-        probe=http_ok(LOOPBACK, port, "/health"),
+        command=(sys.executable, "-P", "-m", "cli.embedded.model_server", str(port), str(weights), PREFIX),
+        probe=http_ok(LOOPBACK, port, f"{PREFIX}/health"),
         stage=2,
         # llama.cpp's threads wait for each other hundreds of times a token, by default spinning. On two cores
         # that somebody else uses too, 100 tokens took 40 s so, and 3 s asleep; with the machine to itself
@@ -27,4 +30,4 @@ def model_part(port: int) -> Part:
 
 def model_url(port: int) -> str:
     """The base of its OpenAI-compatible API."""
-    return f"http://{LOOPBACK}:{port}/v1"
+    return f"http://{LOOPBACK}:{port}{PREFIX}/v1"

@@ -1,4 +1,4 @@
-"""`python -m cli.embedded.model_server PORT WEIGHTS`: llama.cpp's server until SIGTERM.
+"""`python -m cli.embedded.model_server PORT WEIGHTS PREFIX`: llama.cpp's server until SIGTERM.
 
 It keeps nothing, so the signal's default action, ending at once, is the right one.
 """
@@ -26,6 +26,7 @@ def main() -> None:
     params = CommonParams()
     params.hostnames = [LOOPBACK]
     params.port = int(sys.argv[1])
+    params.api_prefix = sys.argv[3]
     params.model.path = sys.argv[2]
     params.model_alias = {"ai/smollm2"}
     params.n_parallel = SLOTS
