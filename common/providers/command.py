@@ -49,20 +49,32 @@ class RunningCommand:
     async def stop(self) -> None:
         """End it and its helpers, if they have not ended by themselves; returns when it has been reaped.
 
-        A helper that has left the group is out of reach, and is not waited for.
+        Takes no longer than twice GRACE_SECONDS, and as long even where whoever waits is cancelled once more.
         """
         if self._is_over():
             return
+        ending = asyncio.create_task(self._end())
+        cancelled: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    async def _end(self) -> None:
         try:
             self._signal(signal.SIGTERM)
             await self._drain()
-        finally:  # whoever waits here may be cancelled once more
             if not self._is_over():
                 self._signal(signal.SIGKILL)
-        await self._drain()
-        if not self._is_over():
-            self._listening.cancel()
-            self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  # no other way to let go
+                await self._drain()
+        finally:
+            if not self._is_over():  # a helper has left the group, out of reach, with our pipes
+                self._signal(signal.SIGKILL)
+                self._listening.cancel()
+                self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  # no other way
 
     def _is_over(self) -> bool:
         """Whether nobody holds its pipes any more: a helper that outlived it would."""

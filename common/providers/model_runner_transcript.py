@@ -21,6 +21,9 @@ from common.providers.storable import StorableStream
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
+# How Python's `surrogateescape` shows a byte that belongs to no character.
+NO_UTF_8 = re.compile("[\udc80-\udcff]")
+
 THINKING = "Thinking:\n"
 THOUGHT = "\n\n--\n\n"
 USAGE = "\n\nToken usage: "
@@ -35,7 +38,8 @@ class Transcript:
     def __init__(self, model: str) -> None:
         self._model = model
         self._pull_notice = f"Unable to find model '{model}' locally"
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._is_broken = False
         self._escapes = EscapeFilter()
         self._storable = StorableStream()
         self._bytes = 0
@@ -47,8 +51,9 @@ class Transcript:
 
         Raises:
             UpstreamModelMissing: the command has set out to download the model.
-            BadUpstream: it goes on for longer than MAX_ANSWER_BYTES, or is no UTF-8.
+            BadUpstream: it goes on for longer than MAX_ANSWER_BYTES, or after something that is no UTF-8.
         """
+        self._require_whole()
         self._bytes += len(piece)
         if self._bytes > MAX_ANSWER_BYTES:
             raise BadUpstream(f"{NAME} answered with more than {MAX_ANSWER_BYTES:,} bytes.")
@@ -59,9 +64,10 @@ class Transcript:
         """The rest of the answer, and the usage if the command told it.
 
         Raises:
-            BadUpstream: the output ends within a character.
+            BadUpstream: there was something that is no UTF-8, or the output ends within a character.
         """
         last = self._escapes.feed(self._decoded(b"", is_last=True)) + self._escapes.end()
+        self._require_whole()
         self._held += self._storable.feed(last) + self._storable.end()
         said = self._sayable()
         rest, self._held = self._held, ""
@@ -72,10 +78,17 @@ class Transcript:
         return said + rest.removesuffix("\n"), None  # the command ends its output with a line feed of its own
 
     def _decoded(self, piece: bytes, *, is_last: bool = False) -> str:
-        try:
-            return self._decoder.decode(piece, is_last)
-        except UnicodeDecodeError as error:
-            raise BadUpstream(f"{NAME} printed something that is no UTF-8.") from error
+        """The text, up to the first byte that is none."""
+        text = self._decoder.decode(piece, is_last)
+        if broken := NO_UTF_8.search(text):
+            self._is_broken = True
+            return text[: broken.start()]
+        return text
+
+    def _require_whole(self) -> None:
+        """An error waits until what was said before it has been handed on."""
+        if self._is_broken:
+            raise BadUpstream(f"{NAME} printed something that is no UTF-8.")
 
     def _sayable(self) -> str:
         if not self._is_begun and not self._has_begun():

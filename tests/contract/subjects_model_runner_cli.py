@@ -10,6 +10,7 @@ from tests.contract.subjects import QUESTION, deadline_seconds
 from tests.contract.troubles import Trouble
 from tests.fake_docker import FakeDocker
 
+PATIENCE_SECONDS = 20
 NO_RETRY_AFTER = "the command does not tell how long to wait"
 
 
@@ -18,7 +19,8 @@ class ModelRunnerCliSubject:
 
     embedding_model = "ai/smollm2"
     cannot: ClassVar[Mapping[str, str]] = {
-        "max_tokens": "the command has no option for the length of an answer",
+        "length": "the command has no option for the length of an answer",
+        "usage": "what the command tells of usage is tested in test_docker_command.py: no length can be asked for",
         Trouble.RATE_LIMITED: NO_RETRY_AFTER,
         Trouble.AWAY: NO_RETRY_AFTER,
         Trouble.WRONG_KEY: "a Model Runner has no keys",
@@ -42,8 +44,10 @@ class ModelRunnerCliSubject:
         return self.asked(model=trouble, timeout_seconds=deadline_seconds(trouble))
 
     async def until_asked(self) -> None:
-        while not self.docker.asked("run"):  # noqa: ASYNC110  # another process's file
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            # for the model first: under load the deadline of a silent server may not see the question itself
+            while not self.docker.asked("inspect"):  # noqa: ASYNC110  # another process's file
+                await asyncio.sleep(0.01)
 
     async def is_idle(self) -> bool:
         return self.docker.is_over()

@@ -1,20 +1,22 @@
 """`docker` for tests: prints what `docker model` prints, and misbehaves as the asked model's name says.
 
 Runs with nothing but the standard library, from a directory of its own: `models.json` there is what has been
-pulled, `journal` what was asked, `condition` (if it is there) what is wrong with this Docker.
+pulled, `journal` what was asked, `condition` (if it is there) what is wrong with this Docker. Deadlines of
+0.3 s are met by two of these processes, so it starts with few modules: no pathlib, for one.
 """
+
+# ruff: noqa: PTH100, PTH109, PTH110, PTH113, PTH118, PTH120, PTH123, PTH208
 
 import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-HOME = Path(__file__).parent
+HOME = os.path.dirname(os.path.abspath(__file__))
+MODELS, JOURNAL, CONDITION = (os.path.join(HOME, name) for name in ("models.json", "journal", "condition"))
 PROSE = "Once upon a time two rivers met below a stone."
 SAID_BEFORE = "Once upon"
 MEGABYTE = 1_000_000
@@ -33,8 +35,8 @@ NOT_RUNNING = (
 def main() -> None:
     arguments = sys.argv[1:]
     conditions = {"no plugin": _no_plugin, "no plugin, old docker": _old_docker, "not running": _not_running}
-    if (condition := HOME / "condition").exists():
-        conditions[condition.read_text()](arguments)
+    if os.path.exists(CONDITION):
+        conditions[_read(CONDITION)](arguments)
     assert arguments.pop(0) == "model"
     command, *rest = arguments
     names = [one for one in rest if not one.startswith("-")] if "--" not in rest else rest[rest.index("--") + 1 :]
@@ -44,8 +46,8 @@ def main() -> None:
 
 
 def _note(**entry: object) -> None:
-    entry |= {"pid": os.getpid(), "cwd": os.getcwd(), "files": os.listdir(), "variables": sorted(os.environ)}  # noqa: PTH109, PTH208
-    with (HOME / "journal").open("a") as journal:
+    entry |= {"pid": os.getpid(), "cwd": os.getcwd(), "files": os.listdir(), "variables": sorted(os.environ)}
+    with open(JOURNAL, "a") as journal:
         journal.write(json.dumps(entry) + "\n")
 
 
@@ -54,11 +56,16 @@ def _files_named(prompt: str) -> list[str]:
     named = [match[2] or match[3] for match in re.finditer(r"""@(?:(["'])(.+?)\1|([^\s"']+))""", prompt)]
     named += re.findall(r"""(?:[A-Za-z]:[/\\]|[/\\]|\./)[^\n"']*?\.(?:jpe?g|png|webp)""", prompt, re.IGNORECASE)
     named += re.findall(r"""["']([^"']+\.(?:jpe?g|png|webp))["']""", prompt, re.IGNORECASE)
-    return [path for path in named if os.path.isfile(path)]  # noqa: PTH113
+    return [path for path in named if os.path.isfile(path)]
 
 
 def _models() -> list[str]:
-    return json.loads((HOME / "models.json").read_text())
+    return json.loads(_read(MODELS))
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
 
 
 def _fail(said: str, code: int = 1) -> None:
@@ -130,21 +137,26 @@ def _go_on() -> None:
 def _with_stubborn_helper() -> None:
     """Like `docker`, which starts its plugin; neither of the two listens to SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    subprocess.Popen([sys.executable, "-IS", "-c", "import signal; signal.pause()"])
+    _start_helper()
     _say_and_hang()
 
 
 def _with_escaped_helper() -> None:
     """Its helper is in a group of its own, and holds the pipes."""
-    wait = [sys.executable, "-IS", "-c", "import signal; signal.pause()"]
-    _note(command="escape", helper=subprocess.Popen(wait, start_new_session=True).pid)
+    _note(command="escape", helper=_start_helper(start_new_session=True))
     _say_and_hang()
 
 
 def _leave_helper_behind() -> None:
     """Ends at once; its helper holds the pipes."""
-    subprocess.Popen([sys.executable, "-IS", "-c", "import signal; signal.pause()"])
+    _start_helper()
     _say(PROSE)
+
+
+def _start_helper(**options: bool) -> int:
+    import subprocess
+
+    return subprocess.Popen([sys.executable, "-IS", "-c", "import signal; signal.pause()"], **options).pid
 
 
 def _failing(said: str, *, before: str | bytes = "") -> Callable[[], None]:
@@ -213,7 +225,9 @@ def _pull(model: str) -> None:
         _fail("Failed to pull model: download failed after 4 retries: unexpected EOF\n")
     if model == "slow":
         _hang()
-    (HOME / "models.json").write_text(json.dumps([*_models(), model]))
+    pulled = [*_models(), model]
+    with open(MODELS, "w") as models:
+        json.dump(pulled, models)
     _say("Model pulled successfully\n")
 
 
