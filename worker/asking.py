@@ -38,8 +38,7 @@ class Asker:
         Raises:
             ProviderError: it did not answer; what it said until then was shown.
         """
-        provider = await self._providers.get(entry)
-        request = self._providers.request_for(entry, claim.call)
+        provider, request = await self._providers.prepare(entry, claim.call)
         asking = Asking(claim, provider, request, self._events)
 
         async def ask() -> CachedAnswer:

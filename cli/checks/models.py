@@ -32,7 +32,7 @@ def _missing(served: set[str], catalog: Catalog) -> list[Finding]:
     missing = sorted(wanted - served)
     if not missing:
         return []
-    pull = " && ".join(f"docker model pull {name}" for name in missing)
+    pull = " && ".join(f"ultra models pull {name}" for name in missing)
     return [warn("models", f"in the catalog, but not there: {', '.join(missing)}", pull)]
 
 

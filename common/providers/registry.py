@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from common.catalog.catalog import Catalog
@@ -48,6 +49,20 @@ class Providers:
             await asyncio.to_thread(making.load, name, self._settings)
             self._made.setdefault(key, making.make(*key, self._settings))
         return self._made[key]
+
+    async def prepare(self, entry: ModelEntry, call: Call) -> tuple[Provider, ModelRequest]:
+        """The adapter that serves this model, and the call as its request.
+
+        A schema is a wish: a server that cannot be held to it is not told it.
+
+        Raises:
+            NotServed: for the reason that `availability` gives.
+            Unsupported: as `request_for`.
+        """
+        provider, request = await self.get(entry), self.request_for(entry, call)
+        if request.schema is not None and "json_schema" not in provider.features:
+            request = replace(request, schema=None)
+        return provider, request
 
     def request_for(self, entry: ModelEntry, call: Call) -> ModelRequest:
         """The call in the provider's terms: what it leaves open is filled in from the entry, then the settings.

@@ -154,3 +154,13 @@ def test_names_of_the_model_runner_are_listed_beside_the_file_s(tmp_path: Path) 
     listed = catalog(tmp_path, MODELS, available_local_models="phi3:mini, docker_modelrunner-sober,").entries
     assert "docker_modelrunner-phi3:mini" in listed
     assert listed["docker_modelrunner-sober"].name == "ai/small"
+
+
+async def test_a_command_that_cannot_be_held_to_a_schema_is_not_told_it(tmp_path: Path) -> None:
+    call = Call(model="docker_modelrunner-sober", messages=(ASK,), schema=SCHEMA)
+    entry = catalog(tmp_path, MODELS).resolve(call.model)
+    for kind, schema in (("api", SCHEMA), ("cli", None)):
+        made = providers(tmp_path, model_runner_type=kind)
+        provider, asked = await made.prepare(entry, call)
+        assert (provider.name, asked.schema) == ("docker_modelrunner", schema)
+        await made.close()
