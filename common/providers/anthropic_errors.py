@@ -6,7 +6,6 @@ import anthropic
 import httpx2
 
 from common.errors import (
-    BadUpstream,
     ContextTooLong,
     ProviderError,
     RateLimited,
@@ -14,9 +13,8 @@ from common.errors import (
     UpstreamDenied,
     UpstreamModelMissing,
 )
-from common.providers import openai_errors
-from common.providers.openai_errors import MAX_DETAIL_CHARACTERS, retry_after_seconds
-from common.providers.storable import storable
+from common.providers import foreign_errors
+from common.providers.foreign_errors import broken_connection, presentable, retry_after_seconds
 
 # `error.details.error_code` and `error.type`. `invalid_request_error` is missing: it is said of anything.
 BY_NAME: dict[str, type[ProviderError]] = {
@@ -54,20 +52,15 @@ def classify(status: int | None, names: tuple[str | None, ...], detail: str) -> 
     for words, kind in BY_WORDS.items():
         if words in detail.lower():
             return kind
-    return openai_errors.classify(status, names, detail)
+    return foreign_errors.classify(status, names, detail)
 
 
 def translated(
     error: anthropic.APIError | httpx2.RequestError, *, server: str, secret: str | None = None
 ) -> ProviderError:
     """The error in our tree. Its message is bounded, storable, and has no `secret` in it."""
-
-    def presentable(detail: str) -> str:
-        shown = detail.replace(secret, "***") if secret else detail
-        return storable(shown)[:MAX_DETAIL_CHARACTERS]
-
     if isinstance(error, anthropic.APIStatusError):
-        detail = presentable(_said(error))
+        detail = presentable(_said(error), secret)
         names = error.error_code, _text(error.type)
         if httpx2.codes.is_success(error.status_code):
             return classify(None, names, detail)(f"{server} broke off: {detail}")
@@ -79,10 +72,7 @@ def translated(
     if isinstance(cause, httpx2.LocalProtocolError):
         # It quotes the header, in Python's spelling, where a secret is hard to find.
         return UpstreamDenied(f"{server} cannot be sent this request: its key has characters that no key has.")
-    detail = presentable(str(cause or error))
-    if isinstance(cause, httpx2.ConnectError | httpx2.TimeoutException):  # the only timeout set is the connect one
-        return Unavailable(f"{server} cannot be reached: {detail or 'no connection in time'}")
-    return BadUpstream(f"{server} broke the connection: {detail or 'it gave no reason'}")
+    return broken_connection(server, cause, presentable(str(cause or error), secret))
 
 
 def _said(error: anthropic.APIStatusError) -> str:

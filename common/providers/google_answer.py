@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from common.contracts.calls import Usage
 from common.errors import BadUpstream, ContentRefused
+from common.providers.foreign_errors import presentable
 from common.providers.google_errors import Complaints, error_in
 from common.providers.protocol import Delta, ToolCallDelta
 from common.providers.storable import StorableStream, storable
@@ -122,7 +123,7 @@ class Answer:
         event = self._parsed(data)
         self._usage = event.usage_metadata or self._usage  # each event counts all tokens so far
         if reason := event.prompt_feedback.block_reason:
-            raise ContentRefused(f"{self._server} blocked the prompt: {self._complaints.presentable(reason)}.")
+            raise ContentRefused(f"{self._server} blocked the prompt: {presentable(reason, self._complaints.secret)}.")
         candidate = next((each for each in event.candidates if each.index == 0), None)
         if candidate is None:
             return None
@@ -149,7 +150,7 @@ class Answer:
         if self._last is None:
             raise BadUpstream(f"{self._server} broke off in the middle of its answer.")
         said, why = self._last.finish_reason or "", self._last.finish_message
-        shown = self._complaints.presentable(f"{said}: {why}" if why else said)
+        shown = presentable(f"{said}: {why}" if why else said, self._complaints.secret)
         if said in REFUSALS and not self._is_begun:
             raise ContentRefused(f"{self._server} withheld the answer: {shown}")
         if said not in REFUSALS and said not in FINISH_REASONS:

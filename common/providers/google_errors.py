@@ -24,9 +24,8 @@ from common.errors import (
     UpstreamModelMissing,
     UpstreamRejected,
 )
-from common.providers import openai_errors
-from common.providers.openai_errors import MAX_DETAIL_CHARACTERS, retry_after_seconds
-from common.providers.storable import storable
+from common.providers import foreign_errors
+from common.providers.foreign_errors import presentable, retry_after_seconds
 
 # INVALID_ARGUMENT is missing: it is said of anything.
 BY_NAME: dict[str, type[ProviderError]] = {
@@ -95,7 +94,7 @@ def classify(status: int | None, names: tuple[str, ...], detail: str) -> type[Pr
             return BY_NAME[name]
     if any(words in detail.lower() for words in TOO_LONG_WORDS):
         return ContextTooLong
-    return openai_errors.classify(status, names, detail)
+    return foreign_errors.classify(status, names, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class Complaints:
             said = None
         error = _read(said or body.decode(errors="replace"))
         patience = retry_after_seconds(headers, time.time())
-        detail = self.presentable(error.message)
+        detail = presentable(error.message, self.secret)
         kind, advice = classify(status, error.names, detail), ""
         if status == httpx2.codes.NOT_FOUND and not error.names:
             kind, advice = UpstreamRejected, " (is GOOGLE_BASE_URL the address of a server of the Gemini API?)"
@@ -125,14 +124,9 @@ class Complaints:
     def broke_off(self, said: object) -> ProviderError:
         """The error of a stream that began well; `said` is what `error_in` found."""
         error = _read(said)
-        detail = self.presentable(error.message)
+        detail = presentable(error.message, self.secret)
         kind = classify(error.code, error.names, detail)
         return kind(f"{self.server} broke off: {detail}", retry_after_seconds=error.retry_delay_seconds)
-
-    def presentable(self, detail: str) -> str:
-        """The server's words, as they may be shown."""
-        shown = detail.replace(self.secret, "***") if self.secret else detail
-        return storable(shown)[:MAX_DETAIL_CHARACTERS]
 
 
 def _read(said: object) -> _Error:

@@ -21,7 +21,7 @@ from common.providers.ndjson import LineBuffer, LineTooLong
 from common.providers.ollama_answer import Answer
 from common.providers.ollama_errors import Complaints
 from common.providers.ollama_request import as_json, chat_body, embed_body
-from common.providers.openai_errors import translated
+from common.providers.plain_http import PlainHttp
 from common.providers.protocol import (
     EVERYTHING,
     Delta,
@@ -65,6 +65,7 @@ class Ollama:
         self._base_url = base_url.rstrip("/")
         self._secret = unquote(urlsplit(base_url).password or "") or None
         self._client = http_client(base_url, proxies)
+        self._http = PlainHttp(self.name, self._client, self._secret)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """See `Provider.stream`."""
@@ -80,7 +81,7 @@ class Ollama:
             async with aclosing(response), aclosing(response.aiter_bytes()) as pieces:
                 while not answer.is_whole:
                     async with asyncio.timeout_at(deadline):
-                        piece = await self._next(pieces)
+                        piece = await self._http.next_piece(pieces)
                     for line in buffer.end() if piece is None else buffer.feed(piece):
                         if delta := answer.read(line):
                             yield delta
@@ -124,7 +125,7 @@ class Ollama:
     async def _ask(self, path: str, body: dict[str, Any] | None, complaints: Complaints) -> Any:
         """The whole answer of an endpoint that does not stream."""
         async with aclosing(await self._open(path, body, complaints)) as response:
-            raw = await self._beginning(response, MAX_BODY_BYTES)
+            raw = await self._http.beginning(response, MAX_BODY_BYTES)
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError as error:  # one that was cut off at its bound, too
@@ -141,30 +142,12 @@ class Ollama:
             content=None if body is None else as_json(body),
             headers={"content-type": "application/json"},
         )
-        try:
-            response = await self._client.send(request, stream=True)
-        except httpx2.RequestError as error:
-            raise translated(error, server=self.name, secret=self._secret) from error
+        response = await self._http.send(request)
         if response.is_success:
             return response
         async with aclosing(response):
-            said = await self._beginning(response, MAX_ERROR_BYTES)
+            said = await self._http.beginning(response, MAX_ERROR_BYTES)
         raise complaints.refused(response.status_code, response.headers, said)
-
-    async def _beginning(self, response: httpx2.Response, longest: int) -> bytes:
-        """The body, or about as much of it as was asked."""
-        body = bytearray()
-        async with aclosing(response.aiter_bytes()) as pieces:
-            while len(body) <= longest and (piece := await self._next(pieces)) is not None:
-                body += piece
-        return bytes(body[:longest])
-
-    async def _next(self, pieces: AsyncGenerator[bytes]) -> bytes | None:
-        """The next bytes of a body, or None after the last."""
-        try:
-            return await anext(pieces, None)
-        except httpx2.RequestError as error:
-            raise translated(error, server=self.name, secret=self._secret) from error
 
     def _complaints(self, model: str = "") -> Complaints:
         return Complaints(self.name, model, self._secret)

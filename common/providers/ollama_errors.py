@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.errors import ProviderError, Unsupported, UpstreamModelMissing, UpstreamRejected
-from common.providers.openai_errors import MAX_DETAIL_CHARACTERS, classify, retry_after_seconds
-from common.providers.storable import storable
+from common.providers.foreign_errors import classify, presentable, retry_after_seconds
 
 # An error in the middle of a stream has no status. Had it come before, Ollama would have called it this.
 HALFWAY_STATUS = 500
@@ -35,9 +34,7 @@ class Complaints:
 
     def _error(self, did: str, status: int, said: object, retry_after: float | None) -> ProviderError:
         detail, names = _words(said)
-        if self.secret:
-            detail = detail.replace(self.secret, "***")
-        detail = storable(detail)[:MAX_DETAIL_CHARACTERS]
+        detail = presentable(detail, self.secret)
         kind, advice = self._classified(status, names, detail.lower())
         return kind(f"{self.server} {did}: {detail}{advice}", retry_after_seconds=retry_after)
 

@@ -1,99 +1,21 @@
-"""What an OpenAI-compatible server complains about, in our words."""
+"""What the openai SDK raises, in our words."""
 
-import math
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
 import httpx2
 import openai
 
-from common.errors import (
-    BadUpstream,
-    ContentRefused,
-    ContextTooLong,
-    ProviderError,
-    RateLimited,
-    Unavailable,
-    Unsupported,
-    UpstreamDenied,
-    UpstreamModelMissing,
-    UpstreamRejected,
-)
-from common.providers.storable import storable
-
-# Enough for the sentence that helps; servers have sent whole HTML pages, and prompts back.
-MAX_DETAIL_CHARACTERS = 400
-
-# `code` or `type` of the error object: OpenAI's own, llama.cpp's, and what gateways add.
-BY_NAME: dict[str, type[ProviderError]] = {
-    "context_length_exceeded": ContextTooLong,
-    "exceed_context_size_error": ContextTooLong,
-    "content_filter": ContentRefused,
-    "content_policy_violation": ContentRefused,
-    "moderation_blocked": ContentRefused,
-    "model_not_found": UpstreamModelMissing,
-    # An account without credit is answered 429 too, and no patience helps.
-    "insufficient_quota": UpstreamDenied,
-    "rate_limit_exceeded": RateLimited,
-    "rate_limit_error": RateLimited,
-    "overloaded_error": Unavailable,
-    "unavailable_error": Unavailable,
-    "server_error": Unavailable,
-    "not_supported_error": Unsupported,
-}
-
-BY_STATUS: dict[int, type[ProviderError]] = {
-    401: UpstreamDenied,
-    402: UpstreamDenied,
-    403: UpstreamDenied,
-    404: UpstreamModelMissing,
-    408: Unavailable,  # it waited for our bytes, not for its model
-    409: Unavailable,
-    413: ContextTooLong,
-    425: Unavailable,
-    429: RateLimited,
-    501: Unsupported,
-}
-
-# Servers that give no code say it in words, and not all of them call it a 400.
-CONTEXT_STATUSES = frozenset({400, 422, 500})
-CONTEXT_WORDS = ("context length", "context size", "context window", "maximum context")
-# llama.cpp, of a model that sees nothing; it calls that a failure of its own.
-UNSUPPORTED_WORDS = ("image input is not supported",)
-
-
-def classify(status: int | None, names: tuple[str | None, ...], detail: str) -> type[ProviderError]:
-    """The class of a server's error: its code and type say most, then its words, then the HTTP status.
-
-    But for llama.cpp's words of what it cannot do, which it gives the wrong type.
-    """
-    said = detail.lower()
-    if any(words in said for words in UNSUPPORTED_WORDS):
-        return Unsupported
-    for name in names:
-        if name in BY_NAME:
-            return BY_NAME[name]
-    if status in CONTEXT_STATUSES and any(words in said for words in CONTEXT_WORDS):
-        return ContextTooLong
-    if status is None or not httpx2.codes.is_error(status):
-        return BadUpstream
-    if status in BY_STATUS:
-        return BY_STATUS[status]
-    return Unavailable if httpx2.codes.is_server_error(status) else UpstreamRejected
+from common.errors import ProviderError
+from common.providers.foreign_errors import broken_connection, classify, presentable, retry_after_seconds
 
 
 def translated(
     error: openai.APIError | httpx2.RequestError, *, server: str, secret: str | None = None
 ) -> ProviderError:
     """The error in our tree. Its message is bounded, storable, and has no `secret` in it."""
-
-    def presentable(detail: str) -> str:
-        shown = detail.replace(secret, "***") if secret else detail
-        return storable(shown)[:MAX_DETAIL_CHARACTERS]
-
     if isinstance(error, openai.APIStatusError):
-        detail = presentable(_said(error))
+        detail = presentable(_said(error), secret)
         kind = classify(error.status_code, (error.code, error.type), detail)
         return kind(
             f"{server} answered {error.status_code}: {detail}",
@@ -101,36 +23,11 @@ def translated(
         )
     if isinstance(error, httpx2.RequestError | openai.APIConnectionError):
         cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
-        return _broken_connection(server, cause, presentable(str(cause or error)))
+        return broken_connection(server, cause, presentable(str(cause or error), secret))
     # An error object inside a stream that began well; llama.cpp puts the status into `code`.
-    detail = presentable(_said(error))
+    detail = presentable(_said(error), secret)
     status = int(error.code) if error.code and error.code.isdecimal() else None
     return classify(status, (error.code, error.type), detail)(f"{server} broke off: {detail}")
-
-
-def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or from Retry-After as seconds or a date (RFC 9110, 10.2.3).
-
-    None where neither makes sense. `now` is a Unix time.
-    """
-    for header, parts_a_second in (("retry-after-ms", 1000), ("retry-after", 1)):
-        try:
-            seconds = float(headers.get(header, "")) / parts_a_second
-        except ValueError:
-            continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _broken_connection(server: str, cause: BaseException | None, detail: str) -> ProviderError:
-    # No name, no route, no TLS, no proxy. The only timeout set is the one for connecting.
-    if isinstance(cause, httpx2.ConnectError | httpx2.TimeoutException | httpx2.ProxyError):
-        return Unavailable(f"{server} cannot be reached: {detail or 'no connection in time'}")
-    return BadUpstream(f"{server} broke the connection: {detail or 'it gave no reason'}")
 
 
 def _said(error: openai.APIError) -> str:

@@ -5,7 +5,8 @@ from contextlib import aclosing
 
 import httpx2
 
-from common.providers.openai_errors import translated
+from common.errors import ProviderError
+from common.providers.foreign_errors import broken_connection, presentable
 
 
 class PlainHttp:
@@ -27,7 +28,7 @@ class PlainHttp:
         try:
             return await self._client.send(request, stream=True)
         except httpx2.RequestError as error:
-            raise translated(error, server=self._server, secret=self._secret) from error
+            raise self._broken(error) from error
 
     async def next_piece(self, pieces: AsyncGenerator[bytes]) -> bytes | None:
         """The next bytes of a body, or None after the last.
@@ -38,7 +39,7 @@ class PlainHttp:
         try:
             return await anext(pieces, None)
         except httpx2.RequestError as error:
-            raise translated(error, server=self._server, secret=self._secret) from error
+            raise self._broken(error) from error
 
     async def beginning(self, response: httpx2.Response, longest: int) -> bytes:
         """The body, or that many bytes of it.
@@ -51,3 +52,6 @@ class PlainHttp:
             while len(body) < longest and (piece := await self.next_piece(pieces)) is not None:
                 body += piece
         return bytes(body[:longest])
+
+    def _broken(self, error: httpx2.RequestError) -> ProviderError:
+        return broken_connection(self._server, error, presentable(str(error), self._secret))

@@ -15,7 +15,7 @@ from common.errors import (
     UpstreamModelMissing,
     UpstreamRejected,
 )
-from common.providers.openai_errors import classify, retry_after_seconds
+from common.providers.foreign_errors import classify, retry_after_seconds
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
 
