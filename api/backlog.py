@@ -1,43 +1,87 @@
-"""How many jobs wait, known without asking for each submission."""
+"""How many jobs wait and whose they are, known without asking for each submission."""
 
 import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from api.database import Database
+from api.pace import Pace
 from common.database import jobs
 from common.errors import Busy, DependencyDown
+from common.lanes import FRONT_JOBS, Lane
 
 REFRESH_SECONDS = 1.0
+# What one owner may hold of the places to wait in: the rest is for the others.
+OWNERS_SHARE = 0.8
 
 logger = logging.getLogger(__name__)
 
 
-class Backlog:
-    """The queued jobs as of the last count, and those that this process has let in since."""
+@dataclass(slots=True)
+class Held:
+    """What an owner has: jobs that wait, and jobs at work."""
 
-    def __init__(self, database: Database, limit: int) -> None:
+    queued: int = 0
+    running: int = 0
+
+
+class Backlog:
+    """The live jobs as of the last count, and those that this process has let in since."""
+
+    def __init__(
+        self, database: Database, limit: int, places: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database = database
         self._limit = limit
+        # at least one, so that a bound of one job is a bound of one job
+        self._share = max(1, round(limit * OWNERS_SHARE))
+        self._places = places
+        self._clock = clock
         self._queued = 0
-        self._admitted = 0
+        self._owners: dict[str, Held] = {}
+        # owners of those let in while a count is on its way
+        self._admitted: list[str] = []
+        self._pace = Pace()
+        self._counted_at: float | None = None
 
-    def admit(self) -> None:
-        """Let one more in.
+    def admit(self, owner: str) -> Lane | None:
+        """Let one more in; returns the lane to ring for it in, or None if others of its owner come first.
 
         Raises:
-            Busy: as many wait as may.
+            Busy: as many wait as may, of everybody's or of this owner's. Says when to come again.
         """
+        held = self._owners.setdefault(owner, Held())
         if self._queued >= self._limit:
-            raise Busy(f"{self._limit} jobs wait already.", retry_after_seconds=2 * REFRESH_SECONDS)
+            raise Busy(f"{self._limit} jobs wait already.", retry_after_seconds=self._pace.refuse())
+        if held.queued >= self._share:
+            raise Busy(
+                f"{self._share} jobs of this key wait already; the other places are for other keys.",
+                retry_after_seconds=self._pace.refuse(),
+            )
         self._queued += 1
-        self._admitted += 1
+        held.queued += 1
+        self._admitted.append(owner)
+        live = held.queued + held.running
+        if live > self._places:
+            return None
+        return Lane.FRONT if live <= FRONT_JOBS else Lane.BACK
 
     async def count(self) -> None:
-        """Count again; keeps the last figure while Postgres is away."""
+        """Count again; keeps the last figures while Postgres is away."""
+        before, asked_at = self._queued, self._clock()
         # Who comes in while we count may be in the count or not: better counted twice than not at all.
-        self._admitted = 0
+        self._admitted = []
         try:
-            row = await self._database.first(jobs.count_queued())
+            rows = await self._database.fetch(jobs.count_by_owner())
         except DependencyDown as error:
             logger.warning("queued jobs not counted: %s", error.message)
             return
-        self._queued = (row["count_1"] if row else 0) + self._admitted
+        self._owners = {row["owner"]: Held(row["queued"], row["running"]) for row in rows}
+        waiting = sum(held.queued for held in self._owners.values())
+        if self._counted_at is not None:
+            self._pace.observe(before - waiting, asked_at - self._counted_at)
+        self._counted_at = asked_at
+        self._queued = waiting + len(self._admitted)
+        for owner in self._admitted:
+            self._owners.setdefault(owner, Held()).queued += 1

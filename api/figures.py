@@ -15,6 +15,7 @@ from api.unpriced import Unpriced
 from api.workforce import NEEDED_QUEUES, workers_by_queue
 from common.database import calls, jobs
 from common.errors import DependencyDown
+from common.lanes import Lane, queue_key
 
 FRESH_SECONDS = 2.0
 ASK_SECONDS = 2.0
@@ -113,7 +114,7 @@ class Figures(Collector):
             async with asyncio.timeout(ASK_SECONDS):
                 workers = await workers_by_queue(self._redis)
                 queues = sorted({*workers, *NEEDED_QUEUES})
-                lengths = [await self._redis.llen(queue) for queue in queues]
+                lengths = [sum([await self._redis.llen(queue_key(queue, lane)) for lane in Lane]) for queue in queues]
         except (RedisError, OSError):
             return False, {}, {}
         return True, dict(zip(queues, lengths, strict=True)), workers

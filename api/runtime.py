@@ -77,7 +77,7 @@ class Runtime:
         self.figures = Figures(self.database, self.redis)
         metrics.registry.register(self.figures)
         self.auth = Auth(self.database, is_required=is_key_required(settings))
-        self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs)
+        self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs, settings.ultra_jobs_at_once_per_key)
         self.submissions = Submissions(
             self.database,
             catalog.current,

@@ -23,6 +23,7 @@ from common.documents import analysis_links
 from common.doorbell import Doorbell
 from common.errors import AppError, DependencyDown, IdempotencyConflict, InvalidInput, UnknownAnalysisType
 from common.ids import uuid7
+from common.lanes import Lane
 
 MAX_KEY_CHARACTERS = 255
 
@@ -36,6 +37,8 @@ class Submission:
     analysis: Analysis
     idempotency_key: str | None = None
     request_hash: str | None = None
+    # where to ring for it; None if it waits for others of its owner
+    lane: Lane | None = Lane.FRONT
 
     def row(self) -> dict[str, Any]:
         request = self.analysis.model_dump(mode="json")
@@ -47,6 +50,7 @@ class Submission:
             "request": request,
             "idempotency_key": self.idempotency_key,
             "request_hash": self.request_hash,
+            "waits": self.lane is None,
         }
 
 
@@ -140,14 +144,14 @@ class Submissions:
         Raises:
             UnknownAnalysisType, ModelNotFound: nothing was stored.
             IdempotencyConflict: the key belongs to another body.
-            Busy: too many jobs wait.
+            Busy: too many jobs wait, or too many of this owner's.
             DependencyDown: Postgres is away. The job may be stored all the same; the key finds it again.
         """
-        self._backlog.admit()
+        lane = self._backlog.admit(owner)
         job_id = uuid7()
         analysis = resolve(request, self._catalog(), self._patterns(), job_id)
         request_hash = fingerprint(request) if idempotency_key else None
-        outcome = await self._commits.submit(Submission(job_id, owner, analysis, idempotency_key, request_hash))
+        outcome = await self._commits.submit(Submission(job_id, owner, analysis, idempotency_key, request_hash, lane))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -161,8 +165,9 @@ class Submissions:
                 return [error]
             return [(await self._commit([one]))[0] for one in batch]
         created = {row["id"]: row["created_at"] for row in rows}
-        for job_id in created:
-            self._doorbell.ring(str(job_id))
+        for one in batch:
+            if one.job_id in created and one.lane is not None:
+                self._doorbell.ring(str(one.job_id), one.lane)
         return [
             Accepted(_document(one.job_id, one.analysis.analysis_type, one.analysis.models, created[one.job_id]))
             if one.job_id in created

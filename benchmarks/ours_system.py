@@ -12,6 +12,7 @@ import redis
 
 from benchmarks.processes import Processes, free_port
 from benchmarks.systems import PROMPT, until
+from common.lanes import Lane, queue_key
 
 ULTRA = (sys.executable, "-P", "-m", "cli")
 WORKER_KINDS = ("control", "cloud", "local")
@@ -66,7 +67,7 @@ class OursSystem:
     def purge(self) -> None:
         """Empty the tables, then the queues; what a worker holds finds nothing and ends."""
         self._truncate()
-        self._redis.delete(*WORKER_KINDS)
+        self._redis.delete(*(queue_key(queue, lane) for queue in WORKER_KINDS for lane in Lane))
         until(lambda: self._redis.hlen("unacked") == 0, "our workers are idle")
         self._truncate()
         # bindings and presence stay: the running processes wrote them once and count on them

@@ -11,11 +11,15 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from common.lanes import Lane
+
 ADVANCE = "job.advance"
 RUN_CALL = "call.run"
 CONTROL_QUEUE = "control"
 # One message may name many jobs: a burst of submissions costs one message, not one each.
 JOBS_A_MESSAGE = 50
+# In the back lane it names few: a worker that is at a message cannot be overtaken.
+JOBS_A_BACK_MESSAGE = 10
 # What a broker that is away raises, through kombu and past it.
 BROKER_AWAY = (OperationalError, RedisError, OSError)
 
@@ -43,15 +47,16 @@ def producer_app(redis_url: str) -> Celery:
     return app
 
 
-def send_advance(app: Celery, job_ids: Sequence[str]) -> None:
+def send_advance(app: Celery, job_ids: Sequence[str], lane: Lane = Lane.FRONT) -> None:
     """Ask a control worker to advance these jobs. Blocks on the broker.
 
     Raises:
         kombu.exceptions.OperationalError: the broker is away.
     """
-    for start in range(0, len(job_ids), JOBS_A_MESSAGE):
-        chunk = list(job_ids[start : start + JOBS_A_MESSAGE])
-        app.send_task(ADVANCE, args=(chunk,), queue=CONTROL_QUEUE, ignore_result=True, retry=False)
+    size = JOBS_A_MESSAGE if lane is Lane.FRONT else JOBS_A_BACK_MESSAGE
+    for start in range(0, len(job_ids), size):
+        chunk = list(job_ids[start : start + size])
+        app.send_task(ADVANCE, args=(chunk,), queue=CONTROL_QUEUE, priority=int(lane), ignore_result=True, retry=False)
 
 
 class Doorbell:
@@ -59,12 +64,12 @@ class Doorbell:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._waiting: list[str] = []
+        self._waiting: dict[Lane, list[str]] = {}
         self._runner: asyncio.Task[None] | None = None
 
-    def ring(self, job_id: str) -> None:
+    def ring(self, job_id: str, lane: Lane = Lane.FRONT) -> None:
         """Ask for this job to be advanced, soon. Never raises: the row in Postgres is the outbox."""
-        self._waiting.append(job_id)
+        self._waiting.setdefault(lane, []).append(job_id)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
 
@@ -78,10 +83,11 @@ class Doorbell:
         try:
             while self._waiting:
                 await asyncio.sleep(0)
-                batch, self._waiting = self._waiting, []
-                try:
-                    await asyncio.to_thread(send_advance, self._app, batch)
-                except BROKER_AWAY as error:
-                    logger.warning("broker away, the sweep will ring for %d jobs: %s", len(batch), error)
+                batches, self._waiting = self._waiting, {}
+                for lane, batch in sorted(batches.items()):
+                    try:
+                        await asyncio.to_thread(send_advance, self._app, batch, lane)
+                    except BROKER_AWAY as error:
+                        logger.warning("broker away, the sweep will ring for %d jobs: %s", len(batch), error)
         finally:
             self._runner = None

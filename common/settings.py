@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         description="Names the API is reached by besides localhost, comma separated; checked where no key is needed.",
     )
     ultra_max_queued_jobs: int = Field(20_000, ge=1, description="Past it a submission is answered 429.")
+    ultra_jobs_at_once_per_key: int = Field(
+        500, ge=1, le=1_000_000, description="Jobs of one key that are at work; the others wait their turn."
+    )
 
     # the engine
     ultra_lease_seconds: float = Field(

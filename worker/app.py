@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 
 from common.doorbell import CONTROL_QUEUE
+from common.lanes import Lane
 from common.settings import Settings
 
 
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> BatchingCelery:
         broker_pool_acquire_timeout=10,
         broker_transport_options={
             "ack_emulation": False,
-            "priority_steps": [0],
+            "priority_steps": [int(lane) for lane in Lane],
             "socket_timeout": 10,
             "socket_connect_timeout": 3,
             "socket_keepalive": True,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from celery import Celery, chord, group
 
 from common.doorbell import ADVANCE, BROKER_AWAY, CONTROL_QUEUE, RUN_CALL, send_advance
+from common.lanes import Lane
 from worker.app import BatchingCelery
 from worker.engine import Round
 
@@ -22,26 +23,32 @@ def send_rounds(app: BatchingCelery, rounds: Sequence[Round]) -> None:
     try:
         with app.batched():
             for round_ in rounds:
-                header = group(_run_call(app, call_id, queue) for call_id, queue in round_.calls)
-                chord(header, _advance(app, round_.job_id), app=app).apply_async()
+                header = group(_run_call(app, call_id, queue, round_.lane) for call_id, queue in round_.calls)
+                chord(header, _advance(app, round_.job_id, round_.lane), app=app).apply_async()
     except BROKER_AWAY as error:
         logger.warning("broker away, the sweep will ring for %d rounds: %s", len(rounds), error)
 
 
-def ring(app: BatchingCelery, *, calls: Iterable[tuple[str, str]] = (), job_ids: Sequence[str] = ()) -> None:
+def ring(
+    app: BatchingCelery,
+    *,
+    calls: Iterable[tuple[str, str]] = (),
+    job_ids: Sequence[str] = (),
+    lane: Lane = Lane.FRONT,
+) -> None:
     """Ring for single calls, given as `(call_id, queue)`, and for jobs; never raises for the broker."""
     try:
         with app.batched():
             for call_id, queue in calls:
-                _run_call(app, call_id, queue).apply_async()
-            send_advance(app, job_ids)
+                _run_call(app, call_id, queue, lane).apply_async()
+            send_advance(app, job_ids, lane)
     except BROKER_AWAY as error:
         logger.warning("broker away, the sweep will ring again: %s", error)
 
 
-def _run_call(app: Celery, call_id: str, queue: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # celery is untyped
-    return app.signature(RUN_CALL, args=(call_id,), immutable=True, queue=queue)
+def _run_call(app: Celery, call_id: str, queue: str, lane: Lane):  # type: ignore[no-untyped-def]  # noqa: ANN202  # celery is untyped
+    return app.signature(RUN_CALL, args=(call_id,), immutable=True, queue=queue, priority=int(lane))
 
 
-def _advance(app: Celery, job_id: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    return app.signature(ADVANCE, args=([job_id],), immutable=True, queue=CONTROL_QUEUE)
+def _advance(app: Celery, job_id: str, lane: Lane):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    return app.signature(ADVANCE, args=([job_id],), immutable=True, queue=CONTROL_QUEUE, priority=int(lane))

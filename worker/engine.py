@@ -16,6 +16,7 @@ from common.contracts.jobs import TERMINAL, Outcome
 from common.errors import AppError, WorkflowChanged
 from common.events import EventSink
 from common.ids import uuid7
+from common.lanes import Lane
 from common.providers.storable import storable
 from worker.replay import NextRound, RecordedCall, replay
 from worker.store import Store
@@ -30,6 +31,7 @@ class Round:
 
     job_id: str
     calls: tuple[tuple[str, str], ...]
+    lane: Lane = Lane.FRONT
 
 
 class Engine:
@@ -46,18 +48,22 @@ class Engine:
     async def advance(self, job_id: UUID) -> Round | None:
         """Take one step, and commit it; safe to call at any time, any number of times.
 
-        Returns the round to dispatch, or None: the job ended, waits for calls, or somebody else was first.
+        A job that ends makes room: its owner's next one begins in its place.
+        Returns the round to dispatch, or None: the job ended, waits for calls or for its owner's others,
+        or somebody else was first.
         """
-        job = await self._store.load_job(job_id)
-        if job is None or job["status"] in TERMINAL or job["pending"] > 0:
-            return None
-        step = self._next_step(job)
-        if isinstance(step, NextRound):
-            try:
-                return await self._begin(job, step)
-            except AppError as error:  # a model that the catalog no longer has
-                step = _failed(error)
-        await self._finish(job, step)
+        here: UUID | None = job_id
+        while here is not None:
+            job = await self._store.load_job(here)
+            if job is None or job["status"] in TERMINAL or job["pending"] > 0:
+                return None
+            step = self._next_step(job)
+            if isinstance(step, NextRound):
+                try:
+                    return await self._begin(job, step)
+                except AppError as error:  # a model that the catalog no longer has
+                    step = _failed(error)
+            here = await self._finish(job, step)
         return None
 
     def _next_step(self, job: RowMapping) -> NextRound | Outcome:
@@ -89,13 +95,15 @@ class Engine:
             }
             for position, call in enumerate(step.calls)
         ]
-        if not await self._store.begin_round(asked):
+        lane = await self._store.begin_round(asked)
+        if lane is None:
             return None
         progress = {"done": job["total"], "total": job["total"] + len(asked)}
         self._events.append(job["id"], "job.status", {"status": "running", "progress": progress})
-        return Round(str(job["id"]), tuple((call["id"], call["queue"]) for call in asked))
+        return Round(str(job["id"]), tuple((call["id"], call["queue"]) for call in asked), lane)
 
-    async def _finish(self, job: RowMapping, outcome: Outcome) -> None:
+    async def _finish(self, job: RowMapping, outcome: Outcome) -> UUID | None:
+        """Write the outcome; returns the job that may begin now."""
         ending = {
             "id": str(job["id"]),
             "round": job["round"],
@@ -104,8 +112,11 @@ class Engine:
             "text": _storable(outcome.text),
             "error": outcome.error.model_dump() if outcome.error else None,
         }
-        if await self._store.finish_job(ending):
-            self._events.append(job["id"], "job.finished", {"status": outcome.status})
+        ended = await self._store.finish_job(ending)
+        if ended is None:
+            return None
+        self._events.append(job["id"], "job.finished", {"status": outcome.status})
+        return ended.next_job_id
 
     def _queue_of(self, call: Call) -> str:
         return self._catalog().resolve(call.model).queue

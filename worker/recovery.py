@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from common.contracts.calls import Answer, ErrorDetail
 from common.database import calls, jobs
 from common.events import EventSink
+from common.lanes import Lane, lane_of
 
 # Any number that nobody else uses: 'swee' in ASCII.
 _SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(1937204581)")
@@ -29,17 +30,27 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Found:
-    """What to ring for, once the sweep has committed: `(call_id, queue)` and job ids."""
+class Rings:
+    """What to ring for in one lane: `(call_id, queue)` and job ids."""
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     job_ids: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Found:
+    """What to ring for, once the sweep has committed, and what was done about silent workers."""
+
+    rings: dict[Lane, Rings] = field(default_factory=lambda: {lane: Rings() for lane in Lane})
     rescued: list[RowMapping] = field(default_factory=list)
     dead: list[RowMapping] = field(default_factory=list)
 
 
 class Sweep:
-    """Rescues calls of silent workers, buries those that keep killing them, and rings for all that is due."""
+    """Rescues calls of silent workers, buries those that keep killing them, and rings for all that is due.
+
+    Of an owner's queued jobs those are due that have one of its `places` to begin in.
+    """
 
     def __init__(
         self,
@@ -50,6 +61,7 @@ class Sweep:
         grace: timedelta,
         max_attempts: int,
         interval_seconds: float,
+        places: int = jobs.UNBOUNDED,
     ) -> None:
         self._engine = engine
         self._events = events
@@ -57,6 +69,7 @@ class Sweep:
         self._grace = grace
         self._max_attempts = max_attempts
         self._interval_seconds = interval_seconds
+        self._places = places
 
     async def keep(self) -> None:
         """Sweep for ever; Postgres being away only postpones it."""
@@ -96,9 +109,13 @@ class Sweep:
         await self._bury(connection, expired, found)
         await connection.execute(calls.cancel_orphans())
         due_calls = (await connection.execute(calls.ring_due(BATCH, self._grace))).all()
-        found.calls += [(str(call_id), queue) for call_id, queue in due_calls]
+        for call_id, queue, is_front in due_calls:
+            found.rings[lane_of(is_front)].calls.append((str(call_id), queue))
         due_jobs = (await connection.execute(jobs.ring_due(BATCH, self._grace))).all()
-        found.job_ids += [str(job_id) for (job_id,) in due_jobs]
+        found.rings[Lane.FRONT].job_ids += [str(job_id) for (job_id,) in due_jobs]
+        fed = (await connection.execute(jobs.feed(BATCH, self._grace, self._places))).all()
+        for job_id, is_front in fed:
+            found.rings[lane_of(is_front)].job_ids.append(str(job_id))
         return found
 
     async def _rescue(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
@@ -126,7 +143,7 @@ class Sweep:
         ]
         counted = {row.id: row.pending for row in await connection.execute(calls.finish(rows, self._grace))}
         found.dead = [call for call in hopeless if call["id"] in counted]
-        found.job_ids += [str(call["job_id"]) for call in found.dead if counted[call["id"]] == 0]
+        found.rings[Lane.FRONT].job_ids += [str(call["job_id"]) for call in found.dead if counted[call["id"]] == 0]
 
 
 def _given_up(call: RowMapping) -> Answer:

@@ -67,7 +67,8 @@ class Runtime:
         )
         self._events = EventLog(self._redis)
         self._providers = Providers(settings, catalog)
-        store = Store(self._database, worker=name, lease=lease, grace=grace)
+        places = settings.ultra_jobs_at_once_per_key
+        store = Store(self._database, worker=name, lease=lease, grace=grace, places=places)
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
         self._engine = Engine(store, catalog, self._events)
         self._circuits = Circuits(
@@ -97,6 +98,7 @@ class Runtime:
                 grace=grace,
                 max_attempts=settings.ultra_max_attempts,
                 interval_seconds=settings.ultra_sweep_seconds,
+                places=places,
             )
             if kind.does_sweep
             else None
@@ -157,8 +159,9 @@ class Runtime:
         await asyncio.to_thread(ring, self._app, calls=[(call_id, queue)])
 
     def _ring(self, found: Found) -> None:
-        if found.calls or found.job_ids:
-            ring(self._app, calls=found.calls, job_ids=found.job_ids)
+        for lane, rings in found.rings.items():
+            if rings.calls or rings.job_ids:
+                ring(self._app, calls=rings.calls, job_ids=rings.job_ids, lane=lane)
 
     async def _close(self) -> None:
         for task in self._background:

@@ -14,6 +14,7 @@ from common.batching import Batcher
 from common.contracts.calls import Answer, Call, CallStatus
 from common.database import calls as call_statements
 from common.database import jobs as job_statements
+from common.lanes import Lane, lane_of
 from common.routing import Route
 
 # A round's calls arrive within a few milliseconds of each other; waiting for them halves the round trips.
@@ -42,18 +43,37 @@ class Ending:
     answer: Answer
 
 
-class Store:
-    """Reads and writes of jobs and calls. Belongs to one event loop."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job has ended, and another one of its owner may begin, if one waited."""
 
-    def __init__(self, engine: AsyncEngine, *, worker: str, lease: timedelta, grace: timedelta) -> None:
+    next_job_id: UUID | None = None
+
+
+class Store:
+    """Reads and writes of jobs and calls. Belongs to one event loop.
+
+    `places`: jobs that one owner may have at work.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        worker: str,
+        lease: timedelta,
+        grace: timedelta,
+        places: int = job_statements.UNBOUNDED,
+    ) -> None:
         self._engine = engine
         self._worker = worker
         self._lease = lease
         self._grace = grace
+        self._places = places
         self._claims: Batcher[UUID, Claim | None] = Batcher(self._claim_all, linger_seconds=LINGER_SECONDS)
         self._endings: Batcher[Ending, int | None] = Batcher(self._finish_all, linger_seconds=LINGER_SECONDS)
-        self._rounds: Batcher[list[dict[str, Any]], bool] = Batcher(self._begin_all, max_items=50)
-        self._outcomes: Batcher[dict[str, Any], bool] = Batcher(self._end_all, max_items=50)
+        self._rounds: Batcher[list[dict[str, Any]], Lane | None] = Batcher(self._begin_all, max_items=50)
+        self._outcomes: Batcher[dict[str, Any], Ended | None] = Batcher(self._end_all, max_items=50)
         self._loads: Batcher[UUID, RowMapping | None] = Batcher(self._load_all, max_items=50)
 
     async def claim(self, call_id: UUID) -> Claim | None:
@@ -68,12 +88,12 @@ class Store:
         """The job's row with its `calls`."""
         return await self._loads.submit(job_id)
 
-    async def begin_round(self, asked: list[dict[str, Any]]) -> bool:
-        """Insert a job's next round; False if another advance was first."""
+    async def begin_round(self, asked: list[dict[str, Any]]) -> Lane | None:
+        """Insert a job's next round; None if another advance was first, or its owner has enough at work."""
         return await self._rounds.submit(asked)
 
-    async def finish_job(self, ending: dict[str, Any]) -> bool:
-        """Write a job's outcome; False if it had ended already."""
+    async def finish_job(self, ending: dict[str, Any]) -> Ended | None:
+        """Write a job's outcome; None if it had ended already."""
         return await self._outcomes.submit(ending)
 
     async def release(self, rows: list[dict[str, Any]]) -> set[UUID]:
@@ -129,20 +149,24 @@ class Store:
         pending = {row["id"]: row["pending"] for row in counted}
         return [pending.get(ending.call_id) for ending in endings]
 
-    async def _begin_all(self, rounds: Sequence[list[dict[str, Any]]]) -> list[bool]:
+    async def _begin_all(self, rounds: Sequence[list[dict[str, Any]]]) -> list[Lane | None]:
         # Two advances of one job in one batch would insert its round twice: the first one asks.
         by_job = {asked[0]["job_id"]: asked for asked in reversed(rounds)}
-        rows = await self.fetch(
-            job_statements.begin_rounds([call for asked in by_job.values() for call in asked], self._grace)
-        )
-        won = {str(row["job_id"]) for row in rows}
-        return [asked[0]["job_id"] in won and by_job[asked[0]["job_id"]] is asked for asked in rounds]
+        asked_now = [call for asked in by_job.values() for call in asked]
+        rows = await self.fetch(job_statements.begin_rounds(asked_now, self._grace, self._places))
+        lanes = {str(row["job_id"]): lane_of(row["is_front"]) for row in rows}
+        return [lanes.get(asked[0]["job_id"]) if by_job[asked[0]["job_id"]] is asked else None for asked in rounds]
 
-    async def _end_all(self, endings: Sequence[dict[str, Any]]) -> list[bool]:
+    async def _end_all(self, endings: Sequence[dict[str, Any]]) -> list[Ended | None]:
         by_job = {ending["id"]: ending for ending in reversed(endings)}
-        rows = await self.fetch(job_statements.finish(list(by_job.values())))
-        won = {str(row["id"]) for row in rows}
-        return [ending["id"] in won and by_job[ending["id"]] is ending for ending in endings]
+        rows = await self.fetch(job_statements.finish(list(by_job.values()), self._grace))
+        won = {str(row["id"]) for row in rows if row["has_ended"]}
+        # Whoever of an owner's jobs has ended, its next one may begin: it does not matter who takes it along.
+        following = iter([row["id"] for row in rows if not row["has_ended"]])
+        return [
+            Ended(next(following, None)) if ending["id"] in won and by_job[ending["id"]] is ending else None
+            for ending in endings
+        ]
 
     async def _load_all(self, ids: Sequence[UUID]) -> list[RowMapping | None]:
         async with self._engine.connect() as connection:

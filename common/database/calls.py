@@ -13,6 +13,7 @@ from sqlalchemy import Select, TextClause, Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, INTEGER, JSONB
 
 from common.database.tables import calls
+from common.lanes import FRONT_CALLS
 
 _CLAIM = text(
     """
@@ -146,11 +147,14 @@ _RING_DUE = text(
     WITH due AS (
         SELECT id FROM calls WHERE status = 'queued' AND due_at <= now()
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), rung AS (
+        UPDATE calls c
+        SET rings = least(c.rings + 1, 5), due_at = now() + make_interval(secs => :grace * 2 ^ least(c.rings, 5))
+        FROM due WHERE c.id = due.id
+        RETURNING c.id, c.queue, c.job_id
     )
-    UPDATE calls c
-    SET rings = least(c.rings + 1, 5), due_at = now() + make_interval(secs => :grace * 2 ^ least(c.rings, 5))
-    FROM due WHERE c.id = due.id
-    RETURNING c.id, c.queue
+    SELECT r.id, r.queue, row_number() OVER (PARTITION BY j.owner ORDER BY r.id) <= :front_calls AS is_front
+    FROM rung r JOIN jobs j ON j.id = r.job_id
     """
 )
 
@@ -226,8 +230,8 @@ def expired(limit: int) -> TextClause:
 
 
 def ring_due(limit: int, grace: timedelta) -> TextClause:
-    """`(id, queue)` of the queued calls to ring for now; each ring doubles the wait for the next."""
-    return _RING_DUE.bindparams(limit=limit, grace=grace.total_seconds())
+    """`(id, queue, is_front)` of the queued calls to ring for now; each ring doubles the wait for the next."""
+    return _RING_DUE.bindparams(limit=limit, grace=grace.total_seconds(), front_calls=FRONT_CALLS)
 
 
 def cancel_orphans() -> TextClause:

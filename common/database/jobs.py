@@ -11,25 +11,34 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, TextClause, Uuid, any_, bindparam, delete, func, literal, select, text
+from sqlalchemy import ARRAY, Integer, Select, TextClause, Uuid, any_, bindparam, delete, func, literal, select, text
 from sqlalchemy.dialects.postgresql import JSON, JSONB, aggregate_order_by
 from sqlalchemy.sql.dml import ReturningDelete
 
 from common.contracts.jobs import TERMINAL
 from common.database.tables import calls, jobs
+from common.lanes import FRONT_JOBS
+
+# Places of an owner, where nobody counts them.
+UNBOUNDED = 1_000_000
+# For how long who was handed a job may leave it alone, unless somebody says.
+GRACE = timedelta(seconds=10)
 
 _INSERT = text(
     """
     INSERT INTO jobs (id, kind, owner, status, models, request, idempotency_key, request_hash, due_at)
     SELECT id, kind, owner, 'queued', models, request, idempotency_key, request_hash,
-           now() + make_interval(secs => :grace)
+           now() + CASE WHEN waits THEN '0' ELSE make_interval(secs => :grace) END
     FROM jsonb_to_recordset(:rows) AS r(
-        id uuid, kind text, owner text, models jsonb, request jsonb, idempotency_key text, request_hash text)
+        id uuid, kind text, owner text, models jsonb, request jsonb, idempotency_key text, request_hash text,
+        waits boolean)
     ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at
     """
 ).bindparams(bindparam("rows", type_=JSONB))
 
+# `place` is the job's number among its owner's running ones, itself included. Only the first round needs a place:
+# who has begun goes on. Counting stops where it makes no difference any more.
 _BEGIN_ROUNDS = text(
     """
     WITH asked AS (
@@ -38,25 +47,38 @@ _BEGIN_ROUNDS = text(
     ), size AS (
         SELECT job_id, round, count(*)::int AS n FROM asked GROUP BY job_id, round
     ), turn AS (
-        SELECT j.id FROM jobs j JOIN size s ON j.id = s.job_id
+        SELECT j.id, j.owner, j.status, s.round, s.n FROM jobs j JOIN size s ON j.id = s.job_id
         WHERE j.round = s.round AND j.pending = 0 AND j.status IN ('queued', 'running')
         ORDER BY j.id FOR NO KEY UPDATE OF j
+    ), busy AS (
+        SELECT o.owner, (SELECT count(*) FROM (
+            SELECT FROM jobs r WHERE r.owner = o.owner AND r.status = 'running' LIMIT :places) AS counted) AS n
+        FROM (SELECT DISTINCT owner FROM turn) AS o
+    ), placed AS (
+        SELECT t.*, b.n + CASE WHEN t.status = 'queued'
+                               THEN row_number() OVER (PARTITION BY t.owner, t.status ORDER BY t.id) ELSE 0 END AS place
+        FROM turn t JOIN busy b USING (owner)
+    ), refused AS (
+        UPDATE jobs j SET due_at = j.created_at, rings = 0
+        FROM placed p WHERE j.id = p.id AND j.status = 'queued' AND p.place > :places
     ), won AS (
         UPDATE jobs j
         SET status = 'running', started_at = coalesce(j.started_at, now()), round = j.round + 1,
-            pending = s.n, total = j.total + s.n, due_at = NULL, rings = 0
-        FROM size s, turn t
-        WHERE j.id = s.job_id AND j.id = t.id AND j.round = s.round AND j.pending = 0
+            pending = p.n, total = j.total + p.n, due_at = NULL, rings = 0
+        FROM placed p
+        WHERE j.id = p.id AND (p.status = 'running' OR p.place <= :places) AND j.round = p.round AND j.pending = 0
           AND j.status IN ('queued', 'running')
-        RETURNING j.id
+        RETURNING j.id, p.place <= :front_jobs AS is_front
+    ), opened AS (
+        INSERT INTO calls (id, job_id, round, position, model, queue, fingerprint, request, due_at)
+        SELECT a.id, a.job_id, a.round, a.position, a.model, a.queue, a.fingerprint, a.request,
+               now() + make_interval(secs => :grace)
+        FROM asked a JOIN won ON won.id = a.job_id
+        RETURNING job_id
     )
-    INSERT INTO calls (id, job_id, round, position, model, queue, fingerprint, request, due_at)
-    SELECT a.id, a.job_id, a.round, a.position, a.model, a.queue, a.fingerprint, a.request,
-           now() + make_interval(secs => :grace)
-    FROM asked a JOIN won ON won.id = a.job_id
-    RETURNING job_id
+    SELECT opened.job_id, won.is_front FROM opened JOIN won ON won.id = opened.job_id
     """
-).bindparams(bindparam("calls", type_=JSON))
+).bindparams(bindparam("calls", type_=JSON), bindparam("places", type_=Integer))
 
 _FINISH = text(
     """
@@ -65,15 +87,27 @@ _FINISH = text(
             id uuid, round int, status text, result json, text text, error jsonb)
     ), turn AS (
         SELECT j.id FROM jobs j JOIN ending e USING (id) ORDER BY j.id FOR NO KEY UPDATE OF j
+    ), ended AS (
+        UPDATE jobs j
+        SET status = e.status, result = e.result, text = e.text, error = e.error,
+            started_at = coalesce(j.started_at, now()),
+            finished_at = now(), due_at = NULL
+        FROM ending e, turn t
+        WHERE j.id = e.id AND j.id = t.id AND j.round = e.round AND j.pending = 0
+          AND j.status IN ('queued', 'running')
+        RETURNING j.id, j.owner
+    ), freed AS (
+        SELECT owner, count(*) AS n FROM ended GROUP BY owner
+    ), next AS (
+        SELECT w.id FROM freed f CROSS JOIN LATERAL (
+            SELECT j.id FROM jobs j WHERE j.owner = f.owner AND j.status = 'queued' AND j.due_at <= now()
+            ORDER BY j.due_at LIMIT f.n FOR NO KEY UPDATE SKIP LOCKED) AS w
+    ), called AS (
+        UPDATE jobs j SET due_at = now() + make_interval(secs => :grace)
+        FROM next WHERE j.id = next.id
+        RETURNING j.id
     )
-    UPDATE jobs j
-    SET status = e.status, result = e.result, text = e.text, error = e.error,
-        started_at = coalesce(j.started_at, now()),
-        finished_at = now(), due_at = NULL
-    FROM ending e, turn t
-    WHERE j.id = e.id AND j.id = t.id AND j.round = e.round AND j.pending = 0
-      AND j.status IN ('queued', 'running')
-    RETURNING j.id
+    SELECT id, true AS has_ended FROM ended UNION ALL SELECT id, false FROM called
     """
 ).bindparams(bindparam("rows", type_=JSON))
 
@@ -89,7 +123,7 @@ _RING_DUE = text(
     """
     WITH due AS (
         SELECT id FROM jobs
-        WHERE status IN ('queued', 'running') AND due_at <= now()
+        WHERE status = 'running' AND due_at <= now()
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE jobs j
@@ -98,6 +132,48 @@ _RING_DUE = text(
     RETURNING j.id
     """
 )
+
+# The backlog: queued jobs that no message speaks of, marked by a due time that has passed. Places are what an owner
+# may have at work, less what it has, less what has been rung for and not begun. First everybody's first ones,
+# then everybody's second ones. Every part reads a short stretch of ix_jobs_live, however long the backlog.
+_FEED = text(
+    """
+    WITH RECURSIVE line(owner) AS (
+        (SELECT owner FROM jobs WHERE status = 'queued' ORDER BY owner LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.owner FROM jobs j WHERE j.status = 'queued' AND j.owner > line.owner ORDER BY j.owner LIMIT 1)
+        FROM line WHERE line.owner IS NOT NULL
+    ), taken AS (
+        SELECT owner, count(*) OVER () AS owners, (
+            SELECT count(*) FROM (
+                SELECT FROM jobs r WHERE r.owner = line.owner AND r.status = 'running' LIMIT :places) AS counted
+        ) + (
+            SELECT count(*) FROM (
+                SELECT FROM jobs r WHERE r.owner = line.owner AND r.status = 'queued' AND r.due_at > now()
+                LIMIT :places) AS counted
+        ) AS n
+        FROM line WHERE owner IS NOT NULL
+    ), candidate AS (
+        SELECT w.id, w.due_at, t.n, row_number() OVER (PARTITION BY t.owner ORDER BY w.due_at, w.id) AS rank
+        FROM taken t CROSS JOIN LATERAL (
+            SELECT j.id, j.due_at FROM jobs j
+            WHERE j.owner = t.owner AND j.status = 'queued' AND j.due_at <= now()
+            ORDER BY j.due_at LIMIT least(greatest(:places - t.n, 0), greatest(:limit / t.owners, 1))) AS w
+    ), fed AS (
+        SELECT id, n + rank <= :front_jobs AS is_front, rank, due_at FROM candidate ORDER BY rank, due_at LIMIT :limit
+    ), turn AS (
+        SELECT j.id FROM jobs j JOIN fed USING (id)
+        WHERE j.status = 'queued' AND j.due_at <= now()
+        ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED
+    ), rung AS (
+        UPDATE jobs j
+        SET rings = least(j.rings + 1, 5), due_at = now() + make_interval(secs => :grace * 2 ^ least(j.rings, 5))
+        FROM turn WHERE j.id = turn.id
+        RETURNING j.id
+    )
+    SELECT id, is_front FROM rung JOIN fed USING (id) ORDER BY rank, due_at
+    """
+).bindparams(bindparam("places", type_=Integer), bindparam("limit", type_=Integer))
 
 _SHOWN = ("id", "round", "model", "status", "fingerprint", "attempt", "answer")
 _CALL = func.jsonb_build_object(*(part for name in _SHOWN for part in (literal(name), calls.c[name])))
@@ -125,6 +201,7 @@ _MARK = text(
 def insert(rows: list[dict[str, Any]], grace: timedelta) -> TextClause:
     """Store submissions; returns `(id, created_at)` of those stored.
 
+    One that `waits` is in the backlog at once; for any other the broker is expected to be rung.
     A row whose `(owner, idempotency_key)` is taken is left out: look it up with `by_idempotency_key`.
     """
     return _INSERT.bindparams(rows=rows, grace=grace.total_seconds())
@@ -134,9 +211,17 @@ def by_idempotency_key(owner: str, key: str) -> Select[Any]:
     return select(jobs).where(jobs.c.owner == owner, jobs.c.idempotency_key == key)
 
 
-def count_queued() -> Select[Any]:
-    """How many jobs wait for their first round."""
-    return select(func.count()).select_from(jobs).where(jobs.c.status == "queued")
+def count_by_owner() -> Select[Any]:
+    """`(owner, queued, running)` of the live jobs."""
+    return (
+        select(
+            jobs.c.owner,
+            func.count().filter(jobs.c.status == "queued").label("queued"),
+            func.count().filter(jobs.c.status == "running").label("running"),
+        )
+        .where(jobs.c.status.in_(["queued", "running"]))
+        .group_by(jobs.c.owner)
+    )
 
 
 def any_one() -> Select[Any]:
@@ -157,17 +242,25 @@ def with_calls(ids: list[UUID]) -> Select[Any]:
     return _WITH_CALLS.params(ids=ids)
 
 
-def begin_rounds(asked: list[dict[str, Any]], grace: timedelta) -> TextClause:
-    """Open the next round of each job and insert its calls; returns `job_id` of those that won.
+def begin_rounds(asked: list[dict[str, Any]], grace: timedelta, places: int = UNBOUNDED) -> TextClause:
+    """Open the next round of each job and insert its calls; returns `(job_id, is_front)` a call of those that won.
 
-    Compare and set on `(round, pending = 0)`: of two advances of one job, one gets rows.
+    Compare and set on `(round, pending = 0)`: of two advances of one job, one gets rows. A job whose owner
+    has `places` jobs at work does not begin, and goes back to the backlog. Two statements at once may
+    each give away the last places: an owner can get past its bound by as many as one batch holds.
     """
-    return _BEGIN_ROUNDS.bindparams(calls=asked, grace=grace.total_seconds())
+    return _BEGIN_ROUNDS.bindparams(
+        calls=asked, grace=grace.total_seconds(), places=places, front_jobs=min(FRONT_JOBS, places)
+    )
 
 
-def finish(rows: list[dict[str, Any]]) -> TextClause:
-    """End jobs whose current round is complete; returns the ids that were still running."""
-    return _FINISH.bindparams(rows=rows)
+def finish(rows: list[dict[str, Any]], grace: timedelta = GRACE) -> TextClause:
+    """End jobs whose current round is complete; returns `(id, has_ended)`.
+
+    Besides those that were still running (`has_ended`) these are the next of their owners' backlogs, at most
+    one for each that ended: they are the caller's to advance, and the sweep's after `grace`.
+    """
+    return _FINISH.bindparams(rows=rows, grace=grace.total_seconds())
 
 
 def cancel(job_id: UUID) -> TextClause:
@@ -176,8 +269,17 @@ def cancel(job_id: UUID) -> TextClause:
 
 
 def ring_due(limit: int, grace: timedelta) -> TextClause:
-    """The jobs to ring for now. Each ring doubles the wait for the next, up to 32 times `grace`."""
+    """The running jobs to ring for now. Each ring doubles the wait for the next, up to 32 times `grace`."""
     return _RING_DUE.bindparams(limit=limit, grace=grace.total_seconds())
+
+
+def feed(limit: int, grace: timedelta, places: int = UNBOUNDED) -> TextClause:
+    """The queued jobs to ring for now: `(id, is_front)`, in the order of their turns.
+
+    Everybody's oldest one before anybody's second, and of each owner no more than it has of `places` left.
+    Each ring doubles the wait for the next, as with `ring_due`.
+    """
+    return _FEED.bindparams(limit=limit, grace=grace.total_seconds(), places=places, front_jobs=min(FRONT_JOBS, places))
 
 
 def still_live(ids: list[UUID]) -> Select[Any]:

@@ -65,6 +65,8 @@ jobs = Table(
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
     Index("ix_jobs_due", "due_at", postgresql_where=text("status IN ('queued', 'running')")),
+    # whose turn it is, and how many an owner has at work
+    Index("ix_jobs_live", "owner", "status", "due_at", postgresql_where=text("status IN ('queued', 'running')")),
 )
 
 calls = Table(

@@ -87,7 +87,10 @@ class Desk:
         self.engine = engine
         self._app = producer_app(redis_url)
 
-    async def submit(self, *models: str, kind: str = "comparative", ring: bool = True, **options: Any) -> UUID:
+    async def submit(
+        self, *models: str, kind: str = "comparative", ring: bool = True, owner: str = "", **options: Any
+    ) -> UUID:
+        """The committed job; one that is not rung for waits in its owner's backlog."""
         job_id = uuid7()
         asked = tuple(AskedModel(asked=model, id=model) for model in models)
         request = Analysis(
@@ -103,9 +106,10 @@ class Desk:
         row = {
             "id": str(job_id),
             "kind": kind,
-            "owner": "",
+            "owner": owner,
             "models": [model.model_dump() for model in asked],
             "request": request.model_dump(mode="json"),
+            "waits": not ring,
         }
         await self.execute(jobs.insert([row], timedelta(seconds=1)))
         if ring:

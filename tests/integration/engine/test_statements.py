@@ -100,7 +100,7 @@ async def test_each_ring_doubles_the_wait_for_the_next(desk: Desk) -> None:
     waits = []
     for _ in range(3):
         await desk.sql("UPDATE jobs SET due_at = now()")
-        assert [row["id"] for row in await desk.execute(jobs.ring_due(10, GRACE))] == [job_id]
+        assert [row["id"] for row in await desk.execute(jobs.feed(10, GRACE))] == [job_id]
         [wait] = await desk.sql("SELECT extract(epoch FROM due_at - now()) AS seconds FROM jobs")
         waits.append(round(float(wait["seconds"])))
     assert waits == [5, 10, 20]

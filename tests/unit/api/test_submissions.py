@@ -18,6 +18,7 @@ from common.database.connect import connect
 from common.doorbell import Doorbell, producer_app
 from common.errors import Busy, InvalidInput, ModelNotFound, UnknownAnalysisType
 from common.ids import uuid7
+from common.lanes import Lane
 from common.settings import Settings
 
 
@@ -180,13 +181,13 @@ class SilentDoorbell(Doorbell):
         super().__init__(producer_app("redis://127.0.0.1:1/0"))
         self.rung: list[str] = []
 
-    def ring(self, job_id: str) -> None:
+    def ring(self, job_id: str, lane: Lane = Lane.FRONT) -> None:
         self.rung.append(job_id)
 
 
 def submissions(catalog: Catalog, limit: int = 1000) -> tuple[Submissions, FussyDatabase, SilentDoorbell]:
     database, doorbell = FussyDatabase(), SilentDoorbell()
-    backlog = Backlog(database, limit)
+    backlog = Backlog(database, limit, places=1000)
     return Submissions(database, lambda: catalog, dict, doorbell, backlog, timedelta(seconds=5)), database, doorbell
 
 

@@ -13,10 +13,11 @@ from common.contracts.calls import Answer
 from common.contracts.patterns import Pattern
 from common.database.connect import connect
 from common.ids import uuid7
+from common.lanes import Lane
 from tests.unit.worker.recipes import analysis, answer, drive
 from worker import workflows
 from worker.engine import Engine
-from worker.store import Store
+from worker.store import Ended, Store
 from worker.workflows.factual import check
 
 PATTERN = Pattern.model_validate(
@@ -50,13 +51,13 @@ class OneJob(Store):
     async def load_job(self, job_id: UUID) -> Any:
         return self._job
 
-    async def begin_round(self, asked: list[dict[str, Any]]) -> bool:
+    async def begin_round(self, asked: list[dict[str, Any]]) -> Lane | None:
         self.begun = asked
-        return True
+        return Lane.FRONT
 
-    async def finish_job(self, ending: dict[str, Any]) -> bool:
+    async def finish_job(self, ending: dict[str, Any]) -> Ended | None:
         self.ending = ending
-        return True
+        return Ended()
 
 
 class NoEvents:
