@@ -16,6 +16,7 @@ from api.metrics import Metrics
 from api.observing import Observing
 from api.routes import analyses, catalog, health, jobs, usage
 from api.runtime import Runtime
+from api.turnstile import Turnstile
 from common.catalog.current import current_catalog
 from common.patterns.current import current_patterns
 from common.settings import Settings, load_settings
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     if not needs_key and not settings.ultra_insecure:
         app.add_middleware(HostGuard, names=host_names(settings))
+    app.add_middleware(Turnstile)
     app.add_middleware(Observing, metrics=metrics)
     return app
 

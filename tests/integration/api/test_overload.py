@@ -1,0 +1,61 @@
+"""More than may wait: who is refused, what it is told, and that all others are served meanwhile."""
+
+import asyncio
+
+from common.database import keys
+from common.database.tables import jobs
+from common.ids import uuid7
+from tests.integration.api.acting import ActingWorker
+from tests.integration.api.asking import ASKED, code_of, show, submit
+from tests.integration.api.conftest import Serve
+
+
+async def key_of(worker: ActingWorker, name: str) -> dict[str, str]:
+    """The headers of a new key."""
+    key = keys.generate()
+    await worker.run(keys.create(uuid7(), name, key, ["submit", "read"]))
+    return {"authorization": f"Bearer {key}"}
+
+
+async def test_a_flood_is_refused_past_the_bound_and_all_that_was_accepted_is_stored(
+    serve: Serve, worker: ActingWorker
+) -> None:
+    async with serve(ultra_max_queued_jobs=50) as api:
+        first = await submit(api)
+        posts = [api.post("/api/analyze", json=ASKED) for _ in range(200)]
+        *responses, shown, health = await asyncio.gather(*posts, show(api, first["id"]), api.get("/health/live"))
+    assert shown["status"] == "queued"
+    assert health.status_code == 200
+    refused = [response for response in responses if response.status_code == 429]
+    assert len(responses) - len(refused) + 1 == len(await worker.run(jobs.select())) <= 50
+    assert {code_of(response) for response in refused} == {"busy"}
+    assert all(1 <= int(response.headers["retry-after"]) <= 60 for response in refused)
+
+
+async def test_a_key_that_has_filled_its_share_leaves_room_for_another(serve: Serve, worker: ActingWorker) -> None:
+    greedy, modest = await key_of(worker, "greedy"), await key_of(worker, "modest")
+    async with serve(ultra_max_queued_jobs=10) as api:
+        for _ in range(8):
+            await submit(api, greedy)
+        response = await api.post("/api/analyze", json=ASKED, headers=greedy)
+        assert (response.status_code, code_of(response)) == (429, "busy")
+        assert "of this key" in response.json()["detail"]
+        await submit(api, modest)
+
+
+async def test_the_broker_hears_nothing_of_jobs_beyond_the_window(serve: Serve, worker: ActingWorker) -> None:
+    async with serve(ultra_jobs_at_once_per_key=3) as api:
+        for _ in range(5):
+            await submit(api)
+    rows = await worker.run(jobs.select().order_by(jobs.c.created_at))
+    assert [row["due_at"] == row["created_at"] for row in rows] == [False] * 3 + [True] * 2
+
+
+async def test_places_that_became_free_are_given_again(serve: Serve, worker: ActingWorker) -> None:
+    async with serve(ultra_max_queued_jobs=1) as api:
+        job = await submit(api)
+        assert (await api.post("/api/analyze", json=ASKED)).status_code == 429
+        await worker.complete(job["id"])
+        async with asyncio.timeout(10):
+            while (await api.post("/api/analyze", json=ASKED)).status_code != 202:  # noqa: ASYNC110  # a place has no event
+                await asyncio.sleep(0.05)
