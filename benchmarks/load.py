@@ -62,9 +62,11 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--key", help="an API key to submit with")
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
-    raw = encode("POST", given.path, given.body.encode())
+    headers = {"authorization": f"Bearer {given.key}"} if given.key else None
+    raw = encode("POST", given.path, given.body.encode(), headers)
     load = uvloop.run(generate(given.port, raw, given.connections, given.seconds, given.count))
     given.output.write_bytes(orjson.dumps(asdict(load)))
 

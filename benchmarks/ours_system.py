@@ -36,7 +36,7 @@ class OursSystem:
         self.port = free_port()
         self.processes = Processes(log_dir)
         self._environment = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, **(environment or {})}
-        self._database_url = database_url
+        self.database_url = database_url
         self._redis = redis.Redis.from_url(redis_url)
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class OursSystem:
         return document["status"] not in {"queued", "running"}
 
     def finished_at(self, ids: Sequence[str]) -> dict[str, float]:
-        with psycopg.connect(self._database_url, autocommit=True) as connection:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
             rows = connection.execute(_FINISHED, [list(ids)]).fetchall()
         for id_, _, status, answers in rows:
             if status != "completed" or answers != 5:
@@ -80,7 +80,7 @@ class OursSystem:
         # statements in flight hold their locks for milliseconds, yet in an order that can cross ours
         for _ in range(10):
             with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
-                with psycopg.connect(self._database_url, autocommit=True) as connection:
+                with psycopg.connect(self.database_url, autocommit=True) as connection:
                     connection.execute("TRUNCATE jobs CASCADE")
                 return
             time.sleep(0.1)

@@ -1,6 +1,6 @@
 """`make bench`: ours beside the bare peer, interleaved on one Postgres and one Valkey, as a table.
 
-    python -m benchmarks.run [--quick] [--only submissions,comparisons,latency,burst,watchers,adapters,startup]
+    python -m benchmarks.run [--quick] [--only submissions,comparisons,latency,burst,watchers,adapters,startup,overload]
                              [--profile DIRECTORY]
 
 A whole run writes its table and the CPU time by process to docs/performance-table.md. Exit code 1 if a
@@ -17,13 +17,13 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import adapters, startup
+from benchmarks import adapters, overload, startup
 from benchmarks.bench import WATCHERS, Bench, started
 from benchmarks.figures import Figure, cpu_markdown, markdown
 from benchmarks.sse_fanout import allow_connections
 
 TABLE = Path(__file__).parent.parent / "docs" / "performance-table.md"
-GROUPS = ("submissions", "comparisons", "latency", "burst", "watchers", "adapters", "startup")
+GROUPS = ("submissions", "comparisons", "latency", "burst", "watchers", "adapters", "startup", "overload")
 VERSIONS = (
     "anthropic",
     "celery",
@@ -56,7 +56,7 @@ def _measure(scratch: Path, given: argparse.Namespace, progress: Progress) -> tu
     rounds = 2 if given.quick else 5
     figures: list[Figure] = []
     cpu: list[str] = []
-    if given.profile or given.only - {"adapters", "startup"}:
+    if given.profile or given.only - {"adapters", "startup", "overload"}:
         with started(scratch, rounds, progress) as bench:
             _take(bench, given.only, is_quick=given.quick)
             if given.profile:
@@ -67,6 +67,8 @@ def _measure(scratch: Path, given: argparse.Namespace, progress: Progress) -> tu
         figures += adapters.figures(rounds, answers=50 if given.quick else 200, progress=progress)
     if "startup" in given.only:
         figures += startup.figures(scratch / "up", starts=rounds, progress=progress)
+    if "overload" in given.only:
+        figures += overload.figures(scratch / "overload", progress)
     return figures, cpu
 
 
