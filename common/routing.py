@@ -138,14 +138,14 @@ def next_step(
 ) -> Step:
     """What to do after the last of these attempts.
 
-    1. An error that time may heal: the same model again, `max_attempts` times in all, as long as the job
-       has a retry left; unless somebody else could answer and the wait would be long, or the model was
-       passed over without being asked.
+    1. An error that time may heal: the same model again, until it was asked `max_attempts` times, as long as
+       the job has a retry left; unless somebody else could answer and the wait would be long, or the model
+       was passed over without being asked. Waiting for a circuit costs a retry of the job, and no attempt.
     2. The first model of the chain for this class of error that was not tried yet.
     3. Nobody: give up.
     """
     last = history[-1]
-    tried = sum(attempt.model == last.model and attempt.code != PREFERENCE for attempt in history)
+    tried = sum(attempt.model == last.model and attempt.code not in PASSED_OVER for attempt in history)
     entry = chain.entry(last.model)
     others = _untried(chain, history)
     if last.code in RETRYABLE and tried < max_attempts and has_budget and entry is not None:

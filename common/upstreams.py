@@ -1,6 +1,7 @@
 """What this process knows of the model servers: which had better not be asked now, and what to learn from answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
@@ -15,6 +16,14 @@ from common.settings import Settings
 
 # These speak against the server; every other error is an answer of a server that works.
 AGAINST_THE_SERVER = (Unavailable, BadUpstream, Timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a model had better not be asked now, and after how long it may be."""
+
+    attempt: Attempt
+    seconds: float | None = None
 
 
 class Upstreams:
@@ -39,17 +48,16 @@ class Upstreams:
         found = stand_ins(self._catalog(), settings.default_local_model, names)
         return [entry for entry in found if self._providers.availability(entry)[0]]
 
-    async def refusal(self, entry: ModelEntry, *, has_local_alternative: bool) -> Attempt | None:
+    async def refusal(self, entry: ModelEntry, *, has_local_alternative: bool) -> Refusal | None:
         """Why this model had better not be asked now, or None: ask it, and tell how it went."""
         is_available, reason = self._providers.availability(entry)
         if not is_available:
-            return passed_over(entry, NOT_SERVED, reason or "It is not served here.")
+            return Refusal(passed_over(entry, NOT_SERVED, reason or "It is not served here."))
         if has_local_alternative and self.is_offline_for(entry):
-            return offline(entry)
+            return Refusal(offline(entry))
         if (seconds := await self.circuits.blocked_seconds(_key(entry))) > 0:
-            return passed_over(
-                entry, CIRCUIT_OPEN, f"Its server failed again and again; it is left alone for {seconds:.1f} s."
-            )
+            said = f"Its server failed again and again; it is left alone for {seconds:.1f} s."
+            return Refusal(passed_over(entry, CIRCUIT_OPEN, said), seconds)
         return None
 
     def is_offline_for(self, entry: ModelEntry) -> bool:

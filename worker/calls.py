@@ -190,8 +190,8 @@ class CallRunner:
             trip.entry, has_local_alternative=has_local_alternative(trip.chain, trip.history)
         )
         if refusal is not None:
-            trip.history.append(refusal)
-            trip.retry_after_seconds = None
+            trip.history.append(refusal.attempt)
+            trip.retry_after_seconds = refusal.seconds
         return refusal is None
 
     async def _ask(self, trip: Trip) -> Answer:
@@ -228,6 +228,7 @@ class CallRunner:
 
     async def _renew(self, trip: Trip) -> bool:
         """Draw the token of the next upstream request; False if the call is no longer ours."""
+        self._leases.begin_writing(trip.claim)
         claim = await self._store.renew(trip.claim, trip.route(trip.entry))
         if claim is None:
             return False
@@ -237,7 +238,7 @@ class CallRunner:
         return True
 
     async def _record(self, claim: Claim, answer: Answer) -> int | None:
-        self._leases.begin_recording(claim)
+        self._leases.begin_writing(claim)
         ending = Ending(claim.call_id, claim.attempt, answer.status, answer)
         deadline = time.monotonic() + RECORD_PATIENCE_SECONDS
         while True:

@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 class Held:
     """A claimed call and the task that works on it.
 
-    While its result is being recorded it is nobody's to stop: Postgres may have the result already, and
-    then no longer shows the lease, before the task hears of it.
+    While a write of its own is on the way it is nobody's to stop: Postgres may have its result or its next
+    token already, and then no longer shows the lease that we know of, before the task hears of it.
     """
 
     claim: Claim
     work: asyncio.Task[object]
-    is_recording: bool = False
+    is_writing: bool = False
 
 
 class Leases:
@@ -44,17 +44,18 @@ class Leases:
     def hold(self, claim: Claim, work: asyncio.Task[object]) -> None:
         self._held[claim.call_id] = Held(claim, work)
 
+    def begin_writing(self, claim: Claim) -> None:
+        """Its result or its next token is on the way: a lease that is missing from now on is no reason to stop."""
+        self._held[claim.call_id].is_writing = True
+
     def renew(self, claim: Claim) -> None:
         """The claim has a new token: the next upstream request's."""
-        self._held[claim.call_id].claim = claim
+        held = self._held[claim.call_id]
+        held.claim, held.is_writing = claim, False
 
     def current(self, claim: Claim) -> Claim:
         """The claim with its latest token."""
         return self._held[claim.call_id].claim
-
-    def begin_recording(self, claim: Claim) -> None:
-        """The answer is there: a lease that is missing from now on is no reason to stop."""
-        self._held[claim.call_id].is_recording = True
 
     def drop(self, claim: Claim) -> None:
         self._held.pop(claim.call_id, None)
@@ -68,18 +69,19 @@ class Leases:
         """Send heartbeats for ever. A claim that Postgres no longer knows as ours is stopped."""
         while True:
             await asyncio.sleep(self._beat_seconds)
-            held = dict(self._held)
-            if not held:
+            sent = {id_: (one, one.claim.attempt) for id_, one in self._held.items()}
+            if not sent:
                 continue
             try:
-                ours = await self._store.heartbeat([(id_, one.claim.attempt) for id_, one in held.items()])
+                ours = await self._store.heartbeat([(id_, attempt) for id_, (_, attempt) in sent.items()])
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("heartbeat failed, will try again: %s", error)
                 continue
-            for call_id in held.keys() - ours:
-                # else it ended while we asked, or is about to
-                if self._held.get(call_id) is held[call_id] and not held[call_id].is_recording:
-                    held[call_id].work.cancel()
+            for call_id in sent.keys() - ours:
+                one, attempt = sent[call_id]
+                # else it ended or drew another token while we asked, or is about to
+                if self._held.get(call_id) is one and one.claim.attempt == attempt and not one.is_writing:
+                    one.work.cancel()
 
     async def listen(self) -> None:
         """Stop the calls of jobs that are cancelled, as soon as Redis tells; the heartbeat finds the rest."""
@@ -96,5 +98,5 @@ class Leases:
 
     def _stop_job(self, job_id: UUID) -> None:
         for held in self._held.values():
-            if held.claim.job_id == job_id and not held.is_recording:
+            if held.claim.job_id == job_id and not held.is_writing:
                 held.work.cancel()

@@ -99,8 +99,11 @@ def test_a_long_retry_after_is_honoured_by_asking_somebody_else(models: Catalog)
 
 def test_an_open_circuit_fails_over_at_once_and_waits_only_where_nobody_else_is(models: Catalog) -> None:
     assert asked(step(chain(models), met(("openai-big", "circuit_open")))) == "anthropic-other"
-    alone = step(chain(models, "openai-alone"), met(("openai-alone", "circuit_open")))
+    waited = met(*[("openai-alone", "circuit_open")] * 5)
+    alone = step(chain(models, "openai-alone"), waited, retry_after_seconds=14)
     assert isinstance(alone, Wait)
+    assert alone.seconds >= 14
+    assert isinstance(step(chain(models, "openai-alone"), waited, has_budget=False), GiveUp)
 
 
 def test_without_budget_nothing_is_retried(models: Catalog) -> None:
