@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from cli.checks.finding import Finding, fail, ok, warn
+from common.lanes import Lane, queue_key
 from common.presence import WORKERS_KEY, worker_key
 
 NAME = "broker"
@@ -63,7 +64,7 @@ def judge_keeping(appendonly: str, policy: str) -> list[Finding]:
 async def _workers(redis: Redis) -> list[Finding]:
     names = [str(name) for name in await redis.smembers(WORKERS_KEY)]
     records = await redis.mget([worker_key(name) for name in names]) if names else []
-    waiting = {queue: await redis.llen(queue) for queue in QUEUES}
+    waiting = {queue: sum([await redis.llen(queue_key(queue, lane)) for lane in Lane]) for queue in QUEUES}
     return judge_workers([orjson.loads(record) for record in records if record], waiting)
 
 
