@@ -14,6 +14,9 @@ from tests.contract.llmock_server import LlmockSubject
 from tests.contract.troubles import Trouble
 
 PATIENCE_SECONDS = 0.2
+# llmock takes an answer that it has written to the end for one that was read: this one it is still writing when
+# its client has gone.
+LONG_ANSWER = "word " * 20_000
 ONCE = [
     ("rate_limit", {"retry_after": PATIENCE_SECONDS}),
     ("fail", {"status": 500}),
@@ -41,6 +44,7 @@ async def persist(provider: Provider, request: ModelRequest) -> str:
 async def test_a_fault_that_passes_is_outlived_with_nothing_to_blame(
     llmocked: LlmockSubject, fault: str, how: dict[str, float]
 ) -> None:
+    llmocked.llmock.reply(LONG_ANSWER)
     getattr(llmocked.llmock, fault)(**how)
     assert await persist(llmocked.provider, llmocked.asked())
     assert len(llmocked.llmock.requests) == 2
