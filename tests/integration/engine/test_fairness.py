@@ -179,7 +179,9 @@ async def test_a_call_overtakes_the_calls_that_another_owner_has_waiting(desk: D
     await until_ended(desk, 1)
     await desk.ended(await desk.submit("mock-slow-a", owner="b", merge=False))
     [overtaken] = await desk.sql(_STARTED_LATER)
-    assert overtaken["n"] >= 80, "it waited for its turn among the others"
+    # In one line it would have overtaken nobody: all of them were there before it. On a slow machine more of
+    # them have begun by the time it comes.
+    assert overtaken["n"] >= 30, "it waited for its turn among the others"
     await until_ended(desk, 81)
 
 
