@@ -30,6 +30,8 @@ metadata = MetaData(
     }
 )
 
+_ENDED_BADLY = "status IN ('partial', 'failed', 'cancelled')"
+
 jobs = Table(
     "jobs",
     metadata,
@@ -56,6 +58,8 @@ jobs = Table(
     # when the sweep rings the broker for this row, unless something happens before
     Column("due_at", DateTime(timezone=True)),
     Column("rings", SmallInteger, nullable=False, server_default=text("0")),
+    # the job this one repeats; no foreign key, for retention may have removed it
+    Column("retry_of", UUID(as_uuid=True)),
     Index("ix_jobs_owner_id", "owner", "id"),
     Index(
         "uq_jobs_idempotency",
@@ -67,6 +71,11 @@ jobs = Table(
     Index("ix_jobs_due", "due_at", postgresql_where=text("status IN ('queued', 'running')")),
     # whose turn it is, and how many an owner has at work
     Index("ix_jobs_live", "owner", "status", "due_at", postgresql_where=text("status IN ('queued', 'running')")),
+    # A status change touches every index that covers the row. These cover ended ones alone, so that a job pays
+    # once for the first, and for the others only if it ended badly: the few that somebody looks for.
+    Index("ix_jobs_finished", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+    Index("ix_jobs_status_id", "status", "id", postgresql_where=text(_ENDED_BADLY)),
+    Index("ix_jobs_owner_status_id", "owner", "status", "id", postgresql_where=text(_ENDED_BADLY)),
 )
 
 calls = Table(
@@ -98,6 +107,12 @@ calls = Table(
     UniqueConstraint("job_id", "round", "position"),
     Index("ix_calls_due", "due_at", postgresql_where=text("status = 'queued'")),
     Index("ix_calls_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
+    # calls that were given up because they kept killing their workers
+    Index(
+        "ix_calls_dead",
+        "finished_at",
+        postgresql_where=text("status = 'failed' AND answer -> 'error' ->> 'code' = 'dead_lettered'"),
+    ),
 )
 
 # Append-only, a row a finished call. It refers to nothing: a deleted job was paid for all the same.
