@@ -19,7 +19,7 @@ from common import documents
 from common.catalog.catalog import Catalog
 from common.contracts.analyses import AnalysisDocument, AnalysisPage, AnalysisRequest, JobAccepted
 from common.contracts.jobs import JobStatus
-from common.database import jobs
+from common.database import listing
 from common.errors import JobNotFound, ModelNotFound
 
 router = APIRouter(tags=["Analyses"])
@@ -154,18 +154,18 @@ async def list_analyses(
 ) -> Response:
     """Newest first, without prompts and answers."""
     rows = await runtime.database.fetch(
-        jobs.page(
+        listing.page(
             owner=caller.sees,
             before=decode_cursor(cursor) if cursor else None,
-            limit=limit + 1,  # one more tells whether there is a next page
+            limit=limit,
             status=status,
             kind=analysis_type,
             model=model_id(runtime.catalog, model) if model else None,
         )
     )
-    shown = rows[:limit]
-    more = encode_cursor(shown[-1]["id"]) if len(rows) > limit else None
-    return document(AnalysisPage(data=[documents.summary(row) for row in shown], next_cursor=more))
+    page = listing.cut(rows, limit)
+    more = encode_cursor(page.end) if page.end else None
+    return document(AnalysisPage(data=[documents.summary(row) for row in page.rows], next_cursor=more))
 
 
 def analysis_row(row: Row) -> Row:

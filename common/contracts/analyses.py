@@ -134,7 +134,7 @@ class AnalysisSummary(BaseModel):
 
 
 class AnalysisPage(BaseModel):
-    """Newest first. `next_cursor` is null on the last page."""
+    """Newest first. `next_cursor` is null on the last page, and only there: a filtered page may be short or empty."""
 
     data: list[AnalysisSummary]
     next_cursor: str | None

@@ -299,44 +299,6 @@ def digest(row: Mapping[str, Any]) -> str:
     return hashlib.md5(f"{row['status']}{seen}".encode(), usedforsecurity=False).hexdigest()
 
 
-def page(
-    *,
-    owner: str | None,
-    before: UUID | None,
-    limit: int,
-    status: str | None = None,
-    kind: str | None = None,
-    model: str | None = None,
-) -> Select[Any]:
-    """Newest first, no payloads, from just below `before`. `owner` None sees everybody's."""
-    columns = [
-        jobs.c[name]
-        for name in (
-            "id",
-            "kind",
-            "status",
-            "models",
-            "total",
-            "pending",
-            "created_at",
-            "started_at",
-            "finished_at",
-        )
-    ]
-    statement = select(*columns).order_by(jobs.c.id.desc()).limit(limit)
-    if owner is not None:
-        statement = statement.where(jobs.c.owner == owner)
-    if before is not None:
-        statement = statement.where(jobs.c.id < before)
-    if status is not None:
-        statement = statement.where(jobs.c.status == status)
-    if kind is not None:
-        statement = statement.where(jobs.c.kind == kind)
-    if model is not None:
-        statement = statement.where(jobs.c.models.contains([{"id": model}]))
-    return statement
-
-
 def remove(job_id: UUID) -> ReturningDelete[Any]:
     """Delete an ended job with its calls; no row if it runs."""
     return delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(TERMINAL)).returning(jobs.c.id)
