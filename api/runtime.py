@@ -74,7 +74,8 @@ class Runtime:
         self.health = Health(
             settings, catalog.current, self.providers, self.database, self.redis, self.broken_edits, circuits
         )
-        self.figures = Figures(self.database, self.redis)
+        grace = timedelta(seconds=settings.ultra_publish_grace_seconds)
+        self.figures = Figures(self.database, self.redis, circuits, grace)
         metrics.registry.register(self.figures)
         self.auth = Auth(self.database, is_required=is_key_required(settings))
         self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs, settings.ultra_jobs_at_once_per_key)
@@ -84,7 +85,7 @@ class Runtime:
             patterns.current,
             self.doorbell,
             self.backlog,
-            timedelta(seconds=settings.ultra_publish_grace_seconds),
+            grace,
         )
 
     @property

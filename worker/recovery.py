@@ -17,9 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.contracts.calls import Answer, ErrorDetail
+from common.counters import Count
 from common.database import calls, jobs
 from common.events import EventSink
 from common.lanes import Lane, lane_of
+from worker.counters import Tally
 
 # Any number that nobody else uses: 'swee' in ASCII.
 _SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(1937204581)")
@@ -44,6 +46,7 @@ class Found:
     rings: dict[Lane, Rings] = field(default_factory=lambda: {lane: Rings() for lane in Lane})
     rescued: list[RowMapping] = field(default_factory=list)
     dead: list[RowMapping] = field(default_factory=list)
+    counted: Tally = field(default_factory=Tally)
 
 
 class Sweep:
@@ -62,10 +65,12 @@ class Sweep:
         max_attempts: int,
         interval_seconds: float,
         places: int = jobs.UNBOUNDED,
+        tally: Tally | None = None,
     ) -> None:
         self._engine = engine
         self._events = events
         self._ring = ring
+        self._tally = Tally() if tally is None else tally
         self._grace = grace
         self._max_attempts = max_attempts
         self._interval_seconds = interval_seconds
@@ -92,6 +97,8 @@ class Sweep:
                 if not (await connection.execute(_SWEEP_LOCK)).scalar():
                     return Found()
                 found = await self._sweep(connection)
+        # only now: what is rolled back did not happen
+        self._tally.update(found.counted)
         for call in found.rescued:
             logger.warning("worker %s fell silent, call %s is run again", call["worker"], call["id"])
             reset = {"call": str(call["id"]), "attempt": call["attempt"] + 1}
@@ -116,6 +123,17 @@ class Sweep:
         fed = (await connection.execute(jobs.feed(BATCH, self._grace, self._places))).all()
         for job_id, is_front in fed:
             found.rings[lane_of(is_front)].job_ids.append(str(job_id))
+        found.counted.update(
+            {
+                Count.SWEEPS: 1,
+                Count.LEASE_EXPIRIES: len(expired),
+                Count.RESCUES: len(found.rescued),
+                Count.DEAD_LETTERS: len(found.dead),
+                Count.SWEEP_CALL_RINGS: len(due_calls),
+                Count.SWEEP_JOB_RINGS: len(due_jobs),
+                Count.SWEEP_TURNS: len(fed),
+            }
+        )
         return found
 
     async def _rescue(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:

@@ -22,6 +22,7 @@ from worker import workflows
 from worker.app import BatchingCelery
 from worker.asking import Asker
 from worker.calls import CallRunner, Limits
+from worker.counters import Report, Tally
 from worker.dispatch import ring
 from worker.engine import Engine, Round
 from worker.kinds import Kind
@@ -29,6 +30,7 @@ from worker.leases import Leases
 from worker.loop_thread import LoopThread
 from worker.presence import Presence
 from worker.recovery import Found, Sweep
+from worker.retention import Retention
 from worker.store import Store
 
 logger = logging.getLogger(__name__)
@@ -68,7 +70,9 @@ class Runtime:
         self._events = EventLog(self._redis)
         self._providers = Providers(settings, catalog)
         places = settings.ultra_jobs_at_once_per_key
-        store = Store(self._database, worker=name, lease=lease, grace=grace, places=places)
+        tally = Tally()
+        self._report = Report(self._redis, tally)
+        store = Store(self._database, worker=name, lease=lease, grace=grace, places=places, tally=tally)
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
         self._engine = Engine(store, catalog, self._events)
         self._circuits = Circuits(
@@ -99,13 +103,20 @@ class Runtime:
                 max_attempts=settings.ultra_max_attempts,
                 interval_seconds=settings.ultra_sweep_seconds,
                 places=places,
+                tally=tally,
             )
             if kind.does_sweep
             else None
         )
+        keep_finished = timedelta(days=settings.ultra_retention_days)
+        self._retention = (
+            Retention(self._database, self._redis, keep_finished=keep_finished)
+            if kind.does_sweep and keep_finished
+            else None
+        )
 
     def start(self) -> None:
-        """Start the loop and what runs beside the tasks: heartbeats, cancellations, presence, the sweep."""
+        """Start the loop and what runs beside the tasks: heartbeats, cancellations, presence, the sweep, retention."""
         self._loop_thread.start()
         self._loop_thread.run(self._start_background())
 
@@ -134,6 +145,7 @@ class Runtime:
             self._leases.keep(),
             self._leases.listen(),
             self._presence.keep(),
+            self._report.keep(),
             self._circuits.keep(),
             self._catalog.keep(),
         ]
@@ -142,6 +154,8 @@ class Runtime:
             await asyncio.to_thread(pricing.load)
         if self._sweep is not None:
             keep.append(self._sweep.keep())
+        if self._retention is not None:
+            keep.append(self._retention.keep())
         self._background = [asyncio.create_task(one) for one in keep]
 
     async def _advance_all(self, job_ids: list[UUID]) -> list[Round]:
@@ -168,6 +182,7 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._presence.remove()
+        await self._report.send()
         await self._events.drain()
         await self._upstreams.connectivity.close()
         await self._providers.close()

@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.batching import Batcher
 from common.contracts.calls import Answer, Call, CallStatus
+from common.counters import Count
 from common.database import calls as call_statements
 from common.database import jobs as job_statements
 from common.lanes import Lane, lane_of
 from common.routing import Route
+from worker.counters import Tally
 
 # A round's calls arrive within a few milliseconds of each other; waiting for them halves the round trips.
 LINGER_SECONDS = 0.002
@@ -53,7 +55,7 @@ class Ended:
 class Store:
     """Reads and writes of jobs and calls. Belongs to one event loop.
 
-    `places`: jobs that one owner may have at work.
+    `places`: jobs that one owner may have at work. `tally` counts claims, and what was refused.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Store:
         lease: timedelta,
         grace: timedelta,
         places: int = job_statements.UNBOUNDED,
+        tally: Tally | None = None,
     ) -> None:
         self._engine = engine
+        self._tally = Tally() if tally is None else tally
         self._worker = worker
         self._lease = lease
         self._grace = grace
@@ -132,6 +136,8 @@ class Store:
             )
             for row in rows
         }
+        self._tally[Count.CLAIMS] += len(claims)
+        self._tally[Count.DUPLICATE_CLAIMS] += len(ids) - len(claims)
         # pop: of two deliveries of one call in one batch, one gets the claim
         return [claims.pop(call_id, None) for call_id in ids]
 
@@ -147,6 +153,7 @@ class Store:
         ]
         counted = await self.fetch(call_statements.finish(rows, self._grace))
         pending = {row["id"]: row["pending"] for row in counted}
+        self._tally[Count.STALE_RESULTS] += len(endings) - len(pending)
         return [pending.get(ending.call_id) for ending in endings]
 
     async def _begin_all(self, rounds: Sequence[list[dict[str, Any]]]) -> list[Lane | None]:

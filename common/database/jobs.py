@@ -230,11 +230,9 @@ def any_one() -> Select[Any]:
 
 
 def overdue() -> Select[Any]:
-    """`seconds`: for how long the oldest live job has been due for a ring, 0 if none is."""
+    """`seconds`: for how long a running job has been due for a ring, 0 if none is. Queued ones wait their turn."""
     late = func.extract("epoch", func.now() - func.min(jobs.c.due_at))
-    return select(func.greatest(func.coalesce(late, 0), 0).label("seconds")).where(
-        jobs.c.status.in_(["queued", "running"])
-    )
+    return select(func.greatest(func.coalesce(late, 0), 0).label("seconds")).where(jobs.c.status == "running")
 
 
 def with_calls(ids: list[UUID]) -> Select[Any]:
