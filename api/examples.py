@@ -74,6 +74,7 @@ ANALYSIS: dict[str, Any] = SUMMARY | {
     "result": None,
     "text": "Air scatters blue light more than red.",
     "error": None,
+    "retry_of": None,
 }
 
 JOB: dict[str, Any] = {
@@ -83,7 +84,28 @@ JOB: dict[str, Any] = {
     "result": None,
     "text": "Air scatters blue light more than red.",
     "error": None,
+    "retry_of": None,
     "links": job_links(JOB_ID).model_dump(),
+}
+
+DEAD_PAGE: dict[str, Any] = {
+    "data": [
+        {
+            "job_id": JOB_ID,
+            "call_id": "01938c6e-7c1a-7d3e-9a5b-2f4c8d6e1a08",
+            "kind": "comparative",
+            "job_status": "partial",
+            "model": "docker_modelrunner-smollm2",
+            "attempts": 3,
+            "silences": 3,
+            "died_at": "2026-11-21T05:07:51.402911+00:00",
+            "error": {
+                "code": "dead_lettered",
+                "message": "3 workers fell silent on this call; it will not be tried again.",
+            },
+        }
+    ],
+    "next_cursor": None,
 }
 
 USAGE: dict[str, Any] = {

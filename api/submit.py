@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy.exc import DataError
 
 from api.backlog import Backlog
-from api.database import Database
+from api.database import Database, Row
+from api.retry import again
 from common.batching import Batcher
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ERROR_CLASSES, Fallbacks
@@ -37,6 +38,7 @@ class Submission:
     analysis: Analysis
     idempotency_key: str | None = None
     request_hash: str | None = None
+    retry_of: UUID | None = None
     # where to ring for it; None if it waits for others of its owner
     lane: Lane | None = Lane.FRONT
 
@@ -50,6 +52,7 @@ class Submission:
             "request": request,
             "idempotency_key": self.idempotency_key,
             "request_hash": self.request_hash,
+            "retry_of": str(self.retry_of) if self.retry_of else None,
             "waits": self.lane is None,
         }
 
@@ -151,7 +154,25 @@ class Submissions:
         job_id = uuid7()
         analysis = resolve(request, self._catalog(), self._patterns(), job_id)
         request_hash = fingerprint(request) if idempotency_key else None
-        outcome = await self._commits.submit(Submission(job_id, owner, analysis, idempotency_key, request_hash, lane))
+        return await self._store(Submission(job_id, owner, analysis, idempotency_key, request_hash, lane=lane))
+
+    async def retry(self, row: Row, *, idempotency_key: str | None) -> Accepted:
+        """Store the ended job of this row again, as a new job of the same owner; the old one stays as it is.
+
+        Raises:
+            JobNotFinished, ModelGone: nothing was stored.
+            IdempotencyConflict, Busy, DependencyDown: as with `submit`.
+        """
+        owner, job_id = row["owner"], uuid7()
+        analysis = again(row, self._catalog(), job_id)
+        request_hash = retry_fingerprint(row["id"]) if idempotency_key else None
+        lane = self._backlog.admit(owner)
+        return await self._store(
+            Submission(job_id, owner, analysis, idempotency_key, request_hash, retry_of=row["id"], lane=lane)
+        )
+
+    async def _store(self, submission: Submission) -> Accepted:
+        outcome = await self._commits.submit(submission)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -210,6 +231,11 @@ def fingerprint(request: AnalysisRequest) -> str:
     Defaults are left out, so that an option we add later changes no earlier request's.
     """
     return hashlib.sha256(request.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+
+
+def retry_fingerprint(job_id: UUID) -> str:
+    """Equal for retries of one job, and for nothing else."""
+    return hashlib.sha256(f"retry of {job_id}".encode()).hexdigest()
 
 
 def _document(job_id: UUID, kind: str, models: Sequence[AskedModel], created_at: Any) -> JobAccepted:

@@ -6,6 +6,7 @@ from typing import Any
 
 from common.contracts.analyses import AnalysisDocument, AnalysisSummary, AskedModel
 from common.contracts.calls import Answer
+from common.contracts.dead_letters import DeadCall
 from common.contracts.jobs import JobDocument, Links, Progress
 
 Row = Mapping[str, Any]
@@ -46,6 +47,7 @@ def analysis(row: Row) -> AnalysisDocument:
         result=row["result"],
         text=row["text"],
         error=row["error"],
+        retry_of=str(row["retry_of"]) if row["retry_of"] else None,
     )
 
 
@@ -72,7 +74,23 @@ def job(row: Row) -> JobDocument:
         result=row["result"],
         text=row["text"],
         error=row["error"],
+        retry_of=str(row["retry_of"]) if row["retry_of"] else None,
         links=job_links(str(row["id"])),
+    )
+
+
+def dead_call(row: Row) -> DeadCall:
+    """A line of the dead letters."""
+    return DeadCall(
+        job_id=str(row["job_id"]),
+        call_id=str(row["id"]),
+        kind=row["kind"],
+        job_status=row["status"],
+        model=row["model"],
+        attempts=row["attempt"],
+        silences=row["silences"] + 1,  # the last one was not written down, it ended the call
+        died_at=_iso(row["finished_at"]) or "",
+        error=row["error"],
     )
 
 

@@ -6,6 +6,7 @@ AppError
 │   ├── UnknownAnalysisType       422, lists the known ones
 │   ├── IdempotencyConflict       409
 │   ├── JobNotFinished            409
+│   ├── ModelGone                 409, names the models
 │   ├── Unauthenticated           401
 │   └── Forbidden                 403
 ├── NotFound                      404
@@ -78,9 +79,20 @@ class IdempotencyConflict(BadRequest):
 
 
 class JobNotFinished(BadRequest):
-    """The job is still running: cancel it first."""
+    """The job has not ended: wait for its end, or cancel it first."""
 
     code = "job_not_finished"
+
+
+class ModelGone(BadRequest):
+    """The job asks models that the catalog no longer has."""
+
+    code = "model_gone"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"The catalog no longer has {', '.join(names)}: put it back, or submit the prompt anew to other models."
+        )
 
 
 class Unauthenticated(BadRequest):

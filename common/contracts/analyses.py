@@ -149,3 +149,4 @@ class AnalysisDocument(AnalysisSummary):
     result: dict[str, Any] | None
     text: str | None
     error: ErrorDetail | None
+    retry_of: str | None = Field(None, description="The analysis that was submitted again as this one.")

@@ -50,4 +50,5 @@ class JobDocument(BaseModel):
     result: dict[str, Any] | None
     text: str | None
     error: ErrorDetail | None
+    retry_of: str | None = Field(None, description="The job that was submitted again as this one.")
     links: Links

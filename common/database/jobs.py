@@ -26,12 +26,12 @@ GRACE = timedelta(seconds=10)
 
 _INSERT = text(
     """
-    INSERT INTO jobs (id, kind, owner, status, models, request, idempotency_key, request_hash, due_at)
-    SELECT id, kind, owner, 'queued', models, request, idempotency_key, request_hash,
+    INSERT INTO jobs (id, kind, owner, status, models, request, idempotency_key, request_hash, retry_of, due_at)
+    SELECT id, kind, owner, 'queued', models, request, idempotency_key, request_hash, retry_of,
            now() + CASE WHEN waits THEN '0' ELSE make_interval(secs => :grace) END
     FROM jsonb_to_recordset(:rows) AS r(
         id uuid, kind text, owner text, models jsonb, request jsonb, idempotency_key text, request_hash text,
-        waits boolean)
+        retry_of uuid, waits boolean)
     ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at
     """

@@ -5,6 +5,7 @@ from pydantic import BaseModel
 
 from api import examples
 from common.contracts.analyses import AnalysisDocument, AnalysisPage, JobAccepted
+from common.contracts.dead_letters import DeadPage
 from common.contracts.jobs import JobDocument
 from common.contracts.usage import UsageReport
 
@@ -16,6 +17,7 @@ from common.contracts.usage import UsageReport
         (AnalysisDocument, examples.ANALYSIS),
         (AnalysisPage, examples.PAGE),
         (JobDocument, examples.JOB),
+        (DeadPage, examples.DEAD_PAGE),
         (UsageReport, examples.USAGE),
     ],
 )

@@ -1,0 +1,48 @@
+"""What an ended job asks when it is submitted again."""
+
+from uuid import UUID
+
+from api.database import Row
+from common.catalog.catalog import Catalog
+from common.contracts.analyses import Analysis
+from common.contracts.jobs import TERMINAL
+from common.errors import JobNotFinished, ModelGone, ModelNotFound
+
+
+def again(row: Row, catalog: Catalog, job_id: UUID) -> Analysis:
+    """The request of this job's row as it was resolved then, for the new job `job_id`.
+
+    The pattern and the models are those of then, whatever aliases and defaults say now. A completed job may be
+    asked again too: models answer differently each time, and who wants that needs no second copy of the prompt.
+
+    Raises:
+        JobNotFinished: there is nothing to repeat yet.
+        ModelGone: names the models that left the catalog since.
+    """
+    if row["status"] not in TERMINAL:
+        raise JobNotFinished
+    analysis = Analysis(**row["request"]).model_copy(update={"seed": str(job_id)})
+    if gone := [model for model in _models(analysis) if not _is_known(model, catalog)]:
+        raise ModelGone(gone)
+    return analysis
+
+
+def _models(analysis: Analysis) -> list[str]:
+    """Every model the job may turn to by its own wish, once."""
+    fallbacks = analysis.routing.fallbacks or {}
+    stages = analysis.pattern.stages if analysis.pattern else ()
+    named = [
+        *(model.id for model in analysis.models),
+        analysis.lead_model,
+        *(model for chain in fallbacks.values() for model in chain),
+        *(model for stage in stages if not isinstance(stage.models, str) for model in stage.models),
+    ]
+    return list(dict.fromkeys(named))
+
+
+def _is_known(model: str, catalog: Catalog) -> bool:
+    try:
+        catalog.resolve(model)
+    except ModelNotFound:
+        return False
+    return True
