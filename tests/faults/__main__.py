@@ -1,0 +1,106 @@
+"""The fault matrix, unattended: `make faults`, or
+
+    python -m tests.faults [--sample] [--seed N] [--only WORD ...] [--sabotage fencing|sweep|publish-after-commit]
+
+Prints a line a row as it ends, then the table; exits with 1 if a row failed. A sabotage must make it fail: it
+runs the row that is there to notice.
+"""
+
+import argparse
+import asyncio
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.faults import table
+from tests.faults.matrix import MATRIX, Row
+from tests.faults.run import Result, run_row
+from tests.faults.subject import SABOTAGES
+
+TABLE = Path(__file__).parents[2] / "docs" / "reliability-table.md"
+SHOWN = 8
+# The row that is to notice what was taken out, and how often its fault is needed for that.
+NOTICED_BY = {"fencing": ("frozen", 6), "sweep": ("FLUSHALL", 1), "publish-after-commit": ("soft stop", 1)}
+
+
+def chosen(rows: Sequence[Row], words: Sequence[str]) -> list[Row]:
+    """The rows whose name has one of the words in it; all without words."""
+    return [row for row in rows if not words or any(word.lower() in row.name.lower() for word in words)]
+
+
+async def run(given: argparse.Namespace, console: Console, scratch: Path) -> list[Result]:
+    words, times = given.only, given.times
+    if given.sabotage:
+        word, times = NOTICED_BY[given.sabotage]
+        words = [word]
+    results = []
+    for number, row in enumerate(chosen(MATRIX, words)):
+        seed = given.seed + number
+        count = times or (row.sample if given.sample else row.times)
+        if (reason := row.lacks()) and not os.environ.get("CI"):
+            results.append(Result(row, seed, 0, skipped=reason))
+            console.print(f"skipped  {row.name}: {reason}")
+            continue
+        directory = scratch / f"row-{number}"
+        directory.mkdir()
+        with console.status(row.name) as status:
+            result = await run_row(
+                row, count, seed, directory, lambda said, row=row: status.update(f"{row.name}: {said}"), given.sabotage
+            )
+        results.append(result)
+        show(console, result, directory)
+        if result.has_passed:
+            shutil.rmtree(directory, ignore_errors=True)
+    return results
+
+
+def show(console: Console, result: Result, directory: Path) -> None:
+    verdict = "passed " if result.has_passed else "FAILED "
+    facts = " · ".join(
+        f"{head} {cell}" for head, cell in zip(table.HEADS[1:-1], table.cells(result)[1:-1], strict=True) if cell
+    )
+    console.print(f"{verdict} {result.row.name}, seed {result.seed}, {result.seconds:.0f} s · {facts}", highlight=False)
+    for violation in result.violations[:SHOWN]:
+        console.print(f"         {violation}", highlight=False, style="red")
+    if len(result.violations) > SHOWN:
+        console.print(f"         and {len(result.violations) - SHOWN} more", style="red")
+    if result.violations:
+        console.print(f"         logs: {directory / 'logs'}", highlight=False)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--sample", action="store_true", help="few of each, about ten minutes: what CI runs")
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(1_000_000), help="of the schedule; drawn if left out"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="WORD", help="rows with one of these words in their name"
+    )
+    parser.add_argument("--times", type=int, help="how often, instead of each row's own number")
+    parser.add_argument("--sabotage", choices=SABOTAGES, help="take out a safeguard: the run has to fail")
+    parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
+    given = parser.parse_args()
+    console = Console(soft_wrap=True)
+    console.print(f"seed {given.seed}", highlight=False)
+    # not below a private directory: Postgres runs as another user and must get there
+    scratch = Path(tempfile.mkdtemp(prefix="ultra-faults-"))
+    scratch.chmod(0o755)
+    results = asyncio.run(run(given, console, scratch))
+    console.print(table.terminal(results))
+    if given.write:
+        TABLE.write_text(table.markdown(results, given.seed))
+    failed = [result for result in results if not result.has_passed]
+    if not failed:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
