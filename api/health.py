@@ -139,7 +139,7 @@ def status_of(checks: Checks) -> HealthStatus:
 
 
 def has_all_workers(workers: Mapping[str, int]) -> bool:
-    """Whether every needed queue has a worker."""
+    """Whether every needed queue has a worker that proves to consume it."""
     return all(workers.get(queue, 0) > 0 for queue in NEEDED_QUEUES)
 
 

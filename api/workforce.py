@@ -1,4 +1,4 @@
-"""Which workers are there, by what they signed into Redis."""
+"""Which workers consume, by what they signed into Redis."""
 
 from collections import Counter
 from collections.abc import Awaitable
@@ -7,14 +7,14 @@ from typing import Any, cast
 import orjson
 from redis.asyncio import Redis
 
-from common.presence import WORKERS_KEY, worker_key
+from common.presence import CONSUMES, WORKERS_KEY, worker_key
 
 # Whoever waits for a job needs a worker on each.
 NEEDED_QUEUES = ("control", "cloud", "local")
 
 
 async def workers_by_queue(redis: "Redis") -> dict[str, int]:
-    """Live workers a queue; the needed queues are always in it.
+    """Workers a queue that prove to consume it; the needed queues are always in it.
 
     Raises:
         RedisError, OSError: Redis is away.
@@ -26,5 +26,6 @@ async def workers_by_queue(redis: "Redis") -> dict[str, int]:
     for record in records:
         if record is not None:
             worker: dict[str, Any] = orjson.loads(record)
-            count.update(worker["queues"])
+            if worker.get(CONSUMES):
+                count.update(worker["queues"])
     return dict(count)

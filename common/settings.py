@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     ultra_max_attempts: int = Field(3, ge=1, le=20, description="Attempts at one call before it fails for good.")
     ultra_drain_seconds: float = Field(5.0, ge=0, le=3600, description="How long a stopping worker lets calls finish.")
     ultra_call_timeout_seconds: float = Field(120.0, gt=0, le=3600, description="Deadline of a cloud call.")
+    ultra_canary_seconds: float = Field(
+        30.0, ge=1, le=3600, description="A worker that could consume and did not for so long ends, to be replaced."
+    )
+    ultra_retention_days: float = Field(
+        30.0, ge=0, le=36_500, description="How long a finished job is kept; 0 keeps it for ever."
+    )
 
     ultra_task_events: bool = Field(False, description="Workers report each task, for Flower.")
     ultra_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

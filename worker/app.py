@@ -68,6 +68,8 @@ def create_app(settings: Settings) -> BatchingCelery:
             "socket_timeout": 10,
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
+            # A connection that died unnoticed is dropped within twice this; before a worker gives itself up.
+            "health_check_interval": 10,
         },
     )
     return app

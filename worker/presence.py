@@ -1,45 +1,57 @@
-"""Telling the others that this worker is there: `/health` and `ultra doctor` read it."""
+"""Telling the others that this worker is there, and whether it consumes: `/health` and `ultra doctor` read it."""
 
 import asyncio
 import logging
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from common.presence import BEAT_SECONDS, EXPIRES_SECONDS, WORKERS_KEY, worker_key
+from common.lanes import Lane, queue_key
+from common.presence import BEAT_SECONDS, CONSUMES, EXPIRES_SECONDS, WORKERS_KEY, worker_key
+from worker.canary import Canary
 from worker.kinds import Kind
 
 logger = logging.getLogger(__name__)
 
 
 class Presence:
-    """A record in Redis that expires unless it is renewed."""
+    """A record in Redis that expires unless it is renewed. That it is proves the loop, what it says the consumer."""
 
-    def __init__(self, redis: "Redis", name: str, kind: Kind, in_flight: Callable[[], int]) -> None:
+    def __init__(self, redis: "Redis", name: str, kind: Kind, in_flight: Callable[[], int], canary: Canary) -> None:
         self._redis = redis
         self._name = name
         self._kind = kind
         self._in_flight = in_flight
+        self._canary = canary
+        self._changed = asyncio.Event()
         self._started_at = datetime.now(UTC).isoformat()
 
     async def keep(self) -> None:
-        """Renew the record for ever."""
+        """Renew the record for ever, at once when there is news."""
         while True:
+            self._changed.clear()
             try:
                 await self._renew()
             except (RedisError, OSError) as error:
                 logger.warning("presence not renewed, Redis is away: %s", error)
-            await asyncio.sleep(BEAT_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), BEAT_SECONDS)
+
+    def tell(self) -> None:
+        """There is news. To be called on the loop."""
+        self._changed.set()
 
     async def remove(self) -> None:
-        """Sign off, so that nobody counts on this worker any more."""
+        """Sign off, so that nobody counts on this worker any more; its own queue goes too."""
         try:
-            await self._redis.delete(worker_key(self._name))
+            own_queue = (queue_key(self._canary.queue.name, lane) for lane in Lane)
+            await self._redis.delete(worker_key(self._name), *own_queue)
             await self._redis.srem(WORKERS_KEY, self._name)
         except (RedisError, OSError) as error:
             logger.warning("presence not removed, it will expire: %s", error)
@@ -53,6 +65,8 @@ class Presence:
             "host": socket.gethostname(),
             "in_flight": self._in_flight(),
             "started_at": self._started_at,
+            "proved_at": self._canary.proved_at,
+            CONSUMES: self._canary.is_proved,
         }
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.set(worker_key(self._name), orjson.dumps(record), ex=EXPIRES_SECONDS)

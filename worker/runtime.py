@@ -22,9 +22,11 @@ from worker import workflows
 from worker.app import BatchingCelery
 from worker.asking import Asker
 from worker.calls import CallRunner, Limits
+from worker.canary import Canary
 from worker.counters import Report, Tally
 from worker.dispatch import ring
 from worker.engine import Engine, Round
+from worker.giving_up import give_up
 from worker.kinds import Kind
 from worker.leases import Leases
 from worker.loop_thread import LoopThread
@@ -32,6 +34,7 @@ from worker.presence import Presence
 from worker.recovery import Found, Sweep
 from worker.retention import Retention
 from worker.store import Store
+from worker.threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +45,20 @@ class Runtime:
     `advance` and `run_call` are for Celery's threads: they block until the loop has done the work.
     """
 
-    def __init__(self, settings: Settings, kind: Kind, name: str, app: BatchingCelery) -> None:
+    def __init__(self, settings: Settings, kind: Kind, name: str, app: BatchingCelery, threads: Threads) -> None:
         self._settings = settings
         self._app = app
         self._loop_thread = LoopThread()
+        self.threads = threads
+        self.canary = Canary(
+            app,
+            name,
+            threads,
+            self._loop_thread,
+            settings.ultra_canary_seconds,
+            on_change=self._tell_presence,
+            give_up=self._give_up,
+        )
         self._background: list[asyncio.Task[None]] = []
         workflows.register_all()
         # A job carries its pattern, so of the configuration a worker needs the catalog alone.
@@ -93,7 +106,7 @@ class Runtime:
             queues=kind.queues,
             ring=self._ring_for_call,
         )
-        self._presence = Presence(self._redis, name, kind, lambda: len(self._leases))
+        self._presence = Presence(self._redis, name, kind, lambda: len(self._leases), self.canary)
         self._sweep = (
             Sweep(
                 self._database,
@@ -131,14 +144,23 @@ class Runtime:
 
     def drain(self) -> None:
         """Begin to stop: calls that do not end within the drain time go back to the queue."""
+        self.canary.stop()
         self._runner.is_draining = True
         loop = self._loop_thread.loop
         loop.call_soon_threadsafe(loop.call_later, self._settings.ultra_drain_seconds, self._leases.stop_all)
 
     def close(self) -> None:
         """Stop everything; called when no task runs any more."""
+        self.canary.join()
         self._loop_thread.run(self._close())
         self._loop_thread.stop()
+
+    def _tell_presence(self) -> None:
+        self._loop_thread.loop.call_soon_threadsafe(self._presence.tell)
+
+    def _give_up(self, reason: str) -> None:
+        drain_seconds = self._settings.ultra_drain_seconds
+        give_up(reason, drain=self.drain, drain_seconds=drain_seconds, in_flight=lambda: len(self._leases))
 
     async def _start_background(self) -> None:
         keep: list[Coroutine[Any, Any, None]] = [

@@ -13,6 +13,7 @@ from worker.app import create_app
 from worker.kinds import Kind
 from worker.runtime import Runtime
 from worker.tasks import register
+from worker.threads import Threads
 
 # Accepting and showing work comes before doing it: on a machine they share, an API beside busy workers still
 # answers. Half the weight of an ordinary process, for the kernel's scheduler.
@@ -29,7 +30,8 @@ def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, na
     os.nice(NICENESS)
     hostname = f"{kind.name}.{os.getpid()}@{name or socket.gethostname()}"
     app = create_app(settings)
-    runtime = Runtime(settings, kind, hostname, app)
+    count = threads or kind.threads
+    runtime = Runtime(settings, kind, hostname, app, Threads(count))
     register(app, runtime)
     runtime.start()
 
@@ -38,11 +40,16 @@ def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, na
     def begin_drain(**_: Any) -> None:
         runtime.drain()
 
+    @signals.celeryd_after_setup.connect(weak=False)  # type: ignore[untyped-decorator]
+    def consume_own_queue(**_: Any) -> None:
+        app.amqp.queues.select_add(runtime.canary.queue)
+        runtime.canary.start()
+
     arguments = [
         "--quiet",
         "worker",
         "--pool=threads",
-        f"--concurrency={threads or kind.threads}",
+        f"--concurrency={count}",
         f"--queues={','.join(kind.queues)}",
         f"--hostname={hostname}",
         f"--loglevel={logging.getLevelName(logging.getLogger().level)}",

@@ -4,12 +4,14 @@ from typing import Any
 
 from common.doorbell import ADVANCE, RUN_CALL
 from worker.app import BatchingCelery
+from worker.canary import CANARY
 from worker.dispatch import ring, send_rounds
 from worker.runtime import Runtime
 
 
 def register(app: BatchingCelery, runtime: Runtime) -> None:
-    """Give the app its two tasks, bound to this process's runtime."""
+    """Give the app its tasks, bound to this process's runtime."""
+    threads = runtime.threads
 
     @app.task(name=RUN_CALL, bind=True)  # type: ignore[untyped-decorator]  # celery is untyped
     def run_call(self: Any, call_id: str) -> bool:
@@ -17,12 +19,20 @@ def register(app: BatchingCelery, runtime: Runtime) -> None:
 
         Never raises. A call that the sweep rang for alone has no chord, and advances its job itself.
         """
-        job_id = runtime.run_call(call_id)
-        if job_id is not None and self.request.chord is None:
-            ring(app, job_ids=[job_id])
+        with threads.at_work():
+            job_id = runtime.run_call(call_id)
+            if job_id is not None and self.request.chord is None:
+                ring(app, job_ids=[job_id])
         return job_id is not None
 
     @app.task(name=ADVANCE)  # type: ignore[untyped-decorator]
     def advance(job_ids: list[str]) -> None:
         """Advance jobs by a step each; safe to deliver twice, and at any time."""
-        send_rounds(app, runtime.advance(job_ids))
+        with threads.at_work():
+            send_rounds(app, runtime.advance(job_ids))
+
+    # Flower need not see a task of no interest every few seconds.
+    @app.task(name=CANARY, send_events=False)  # type: ignore[untyped-decorator]
+    def canary() -> None:
+        """Prove that this process consumes."""
+        runtime.canary.came_back()

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from cli.checks.finding import Finding, fail, ok, warn
 from common.lanes import Lane, queue_key
-from common.presence import WORKERS_KEY, worker_key
+from common.presence import CONSUMES, WORKERS_KEY, worker_key
 
 NAME = "broker"
 QUEUES = ("control", "cloud", "local")
@@ -69,14 +69,20 @@ async def _workers(redis: Redis) -> list[Finding]:
 
 
 def judge_workers(records: list[dict[str, Any]], waiting: Mapping[str, int]) -> list[Finding]:
-    """`records` are the live workers' own; `waiting` counts the messages of each queue."""
-    consumers = Counter(queue for record in records for queue in record["queues"])
+    """`records` are the workers' own; `waiting` counts the messages of each queue."""
+    consumers = Counter(queue for record in records if record.get(CONSUMES) for queue in record["queues"])
+    idle = Counter(queue for record in records if not record.get(CONSUMES) for queue in record["queues"])
     findings = []
     for queue in QUEUES:
         name = f"workers of {queue}"
         found = f"{consumers[queue]}, {waiting.get(queue, 0)} messages waiting"
-        if consumers[queue]:
+        if idle[queue]:
+            found += f"; {idle[queue]} more do not prove to consume it"
+        if consumers[queue] and not idle[queue]:
             findings.append(ok(name, found))
+        elif idle[queue]:
+            verdict = warn if consumers[queue] else fail
+            findings.append(verdict(name, found, "wait ULTRA_CANARY_SECONDS: they end, to be started again"))
         else:
             findings.append(fail(name, found, f"start one: `ultra worker {queue}`, or `ultra worker` for all queues"))
     return findings

@@ -12,7 +12,7 @@ from cli.embedded.model import model_part, model_url
 from cli.embedded.part import Part
 from cli.embedded.ports import LOOPBACK, free_port
 from cli.embedded.postgres import postgres_parts, postgres_url, prepare_postgres, release_postgres
-from cli.embedded.probes import worker_signed_on
+from cli.embedded.probes import worker_consumes
 from cli.embedded.program import WorkerProbe, api_part, migration_part, worker_parts
 from cli.embedded.valkey import valkey_part, valkey_url
 
@@ -61,7 +61,7 @@ def make_plan(wish: Wish, data: DataDir, environment: Mapping[str, str], cleanup
         port, password = free_port(), data.secret("valkey")
         plan.parts.append(valkey_part(data, port, password))
         plan.settings["REDIS_URL"] = valkey_url(port, password)
-        probe = partial(worker_signed_on, LOOPBACK, port, password)
+        probe = partial(worker_consumes, LOOPBACK, port, password)
     if "model" in wish.only and not _given("MODEL_RUNNER_URL", environment, plan):
         port = free_port()
         plan.parts.append(model_part(port))

@@ -1,13 +1,14 @@
 """Whether a part serves: small questions asked every few milliseconds, with nothing imported for them."""
 
 import asyncio
+import json
 import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 from cli.embedded.part import Probe
-from common.presence import WORKERS_KEY
+from common.presence import CONSUMES, WORKERS_KEY, worker_key
 
 PROBE_SECONDS = 2.0
 POSTGRES_PROTOCOL = 3 << 16
@@ -31,10 +32,17 @@ def valkey_pong(host: str, port: int, password: str) -> Probe:
     return _valkey(host, port, password, "PING", lambda answer: b"+PONG" in answer)
 
 
-def worker_signed_on(host: str, port: int, password: str, kind: str, node: str) -> Probe:
-    """Ready when a worker of this kind and node has told Valkey that it is there (`worker/presence.py`)."""
-    name = re.compile(rf"{kind}\.\d+@{node}\r\n".encode())
-    return _valkey(host, port, password, f"SMEMBERS {WORKERS_KEY}", lambda answer: bool(name.search(answer)))
+def worker_consumes(host: str, port: int, password: str, kind: str, node: str) -> Probe:
+    """Ready when a worker of this kind and node has proved that it consumes (`worker/canary.py`)."""
+    name = re.compile(rf"{kind}\.\d+@{node}")
+    # the records of all names, in one question
+    question = f"SORT {WORKERS_KEY} BY nosort GET {worker_key('*')}"
+
+    def says_yes(answer: bytes) -> bool:
+        records = [json.loads(line) for line in answer.split(b"\r\n") if line.startswith(b"{")]
+        return any(name.fullmatch(record["name"]) and record.get(CONSUMES) for record in records)
+
+    return _valkey(host, port, password, question, says_yes)
 
 
 def postgres_asks_for_password(socket: Path, user: str, database: str) -> Probe:

@@ -12,7 +12,7 @@ from tests.integration.api.conftest import Serve
 
 
 async def sign_on(worker: ActingWorker, name: str, *queues: str) -> None:
-    await worker.redis.set(worker_key(name), orjson.dumps({"name": name, "queues": queues}), ex=15)
+    await worker.redis.set(worker_key(name), orjson.dumps({"name": name, "queues": queues, "consumes": True}), ex=15)
     await worker.redis.sadd(WORKERS_KEY, name)
 
 

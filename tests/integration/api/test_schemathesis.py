@@ -35,7 +35,7 @@ async def end_jobs(api: httpx.AsyncClient) -> None:
 async def test_random_input_finds_no_fault_and_no_undocumented_answer(
     api: httpx.AsyncClient, worker: ActingWorker, tmp_path: Path
 ) -> None:
-    record = {"name": "all", "queues": ["control", "cloud", "local"]}
+    record = {"name": "all", "queues": ["control", "cloud", "local"], "consumes": True}
     await worker.redis.set(worker_key("all"), orjson.dumps(record))
     await worker.redis.sadd(WORKERS_KEY, "all")
     ending = asyncio.create_task(end_jobs(api))

@@ -20,7 +20,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_queue_that_nobody_consumes_is_a_failure_that_names_the_command() -> None:
-    records = [{"queues": ["control", "cloud"]}, {"queues": ["control"]}]
+    records = [{"queues": ["control", "cloud"], "consumes": True}, {"queues": ["control"], "consumes": True}]
     found = judge_workers(records, {"control": 0, "cloud": 0, "local": 7})
     assert [(one.name, one.status) for one in found] == [
         ("workers of control", "ok"),
@@ -30,6 +30,17 @@ def test_a_queue_that_nobody_consumes_is_a_failure_that_names_the_command() -> N
     assert found[2].detail == "0, 7 messages waiting"
     assert found[2].next_step is not None
     assert "ultra worker local" in found[2].next_step
+
+
+def test_a_worker_that_is_there_and_does_not_consume_is_not_counted() -> None:
+    idle = {"queues": ["control", "cloud"], "consumes": False}
+    records = [idle, {"queues": ["control", "local"], "consumes": True}]
+    found = judge_workers(records, {"cloud": 9})
+    assert [(one.status, one.detail) for one in found] == [
+        ("warn", "1, 0 messages waiting; 1 more do not prove to consume it"),
+        ("fail", "0, 9 messages waiting; 1 more do not prove to consume it"),
+        ("ok", "1, 0 messages waiting"),
+    ]
 
 
 def test_a_broker_that_may_forget_is_a_warning_since_no_job_is_lost_with_it() -> None:
