@@ -13,6 +13,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 
 from cli.exits import KeyMalformed, ServerRefused, ServerUnreachable
 from common.contracts.analyses import AnalysisPage, AnalysisRequest, JobAccepted
+from common.contracts.dead_letters import DeadPage
 from common.contracts.jobs import TERMINAL
 
 Document = dict[str, Any]
@@ -77,14 +78,15 @@ class Client:
         """Submit an analysis, again if the answer got lost or the server asks to wait: one job comes of it."""
         body = request.model_dump_json(exclude_unset=True)
         headers = {"Idempotency-Key": idempotency_key, "Content-Type": "application/json"}
-        for pause in self._submit_pauses:
-            try:
-                return await self._submit_once(body, headers)
-            except (ServerUnreachable, ServerRefused) as error:
-                if not error.is_retryable:
-                    raise
-                await asyncio.sleep(error.retry_after_seconds or pause)
-        return await self._submit_once(body, headers)
+        response = await self._send_patiently("/api/analyze", content=body, headers=headers)
+        return JobAccepted.model_validate(self._parsed(response))
+
+    async def retry(self, job_id: str, idempotency_key: str) -> tuple[JobAccepted, bool]:
+        """Submit an ended job again, as patiently as `submit`; also whether an earlier retry with this key did."""
+        path = f"/api/jobs/{quote(job_id, safe='')}/retry"
+        response = await self._send_patiently(path, headers={"Idempotency-Key": idempotency_key})
+        is_replay = response.headers.get("idempotency-replayed") == "true"
+        return JobAccepted.model_validate(self._parsed(response)), is_replay
 
     async def document(self, job_id: str) -> Document:
         """The whole analysis."""
@@ -97,9 +99,9 @@ class Client:
             return None, etag
         return self._parsed(response), response.headers.get("etag")
 
-    async def cancel(self, job_id: str) -> None:
-        """Ask for the job to be cancelled. One that has ended stays as it is."""
-        await self._send("POST", f"{_path(job_id)}/cancel")
+    async def cancel(self, job_id: str) -> Document:
+        """The job, cancelled. One that has ended stays as it is."""
+        return await self._json("POST", f"{_path(job_id)}/cancel")
 
     async def delete(self, job_id: str) -> None:
         """Forget an analysis that has ended."""
@@ -110,6 +112,11 @@ class Client:
         wanted = {"limit": limit, "status": status, "cursor": cursor}
         params = {name: value for name, value in wanted.items() if value is not None}
         return AnalysisPage.model_validate(await self._json("GET", "/api/analyses", params=params))
+
+    async def dead_letters(self, *, limit: int, cursor: str | None = None) -> DeadPage:
+        """Calls that were given up, newest first."""
+        params: dict[str, Any] = {"limit": limit} | ({"cursor": cursor} if cursor else {})
+        return DeadPage.model_validate(await self._json("GET", "/api/jobs/dead", params=params))
 
     async def models(self) -> Document:
         """What may be asked: `{data: [{id, aliases, provider, …}]}`."""
@@ -147,9 +154,16 @@ class Client:
                 raise StreamRefused
             yield source.aiter_sse()
 
-    async def _submit_once(self, body: str, headers: dict[str, str]) -> JobAccepted:
-        accepted = await self._json("POST", "/api/analyze", content=body, headers=headers)
-        return JobAccepted.model_validate(accepted)
+    async def _send_patiently(self, path: str, **options: Any) -> httpx.Response:
+        """A POST with an Idempotency-Key, again while the server asks to wait or its answer gets lost."""
+        for pause in self._submit_pauses:
+            try:
+                return await self._send("POST", path, **options)
+            except (ServerUnreachable, ServerRefused) as error:
+                if not error.is_retryable:
+                    raise
+                await asyncio.sleep(error.retry_after_seconds or pause)
+        return await self._send("POST", path, **options)
 
     async def _json(self, method: str, path: str, **options: Any) -> Document:
         return self._parsed(await self._send(method, path, **options))

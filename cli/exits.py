@@ -52,6 +52,7 @@ class ServerRefused(CommandFailed):
     """The server said no, and `detail` why."""
 
     def __init__(self, status: int, detail: str, *, retry_after_seconds: float | None = None) -> None:
+        self.status = status
         self.is_retryable = status in {429, 503}
         # These and other failures of the server pass with time; the rest is for the caller to correct.
         is_theirs = self.is_retryable or status >= 500  # noqa: PLR2004

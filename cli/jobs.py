@@ -1,4 +1,4 @@
-"""`ultra jobs` and `ultra show`."""
+"""`ultra jobs`, what is below it, and `ultra show`."""
 
 import asyncio
 from enum import StrEnum
@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.cancel import cancel
+from cli.dead_letters import dead
 from cli.options import DEFAULT_URL, JsonOption, KeyOption, QuietOption, TimeoutOption, UrlOption
+from cli.retry import retry
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +30,15 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-def jobs(
+jobs = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+jobs.command()(retry)
+jobs.command()(cancel)
+jobs.command()(dead)
+
+
+@jobs.callback()
+def list_jobs(
+    context: typer.Context,
     status: Annotated[Status | None, typer.Option(help="Only these.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="At most so many.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Go on where the last page ended.")] = None,
@@ -35,13 +46,16 @@ def jobs(
     url: UrlOption = DEFAULT_URL,
     key: KeyOption = None,
 ) -> None:
-    """List analyses, newest first.
+    """List analyses, newest first; retry and cancel jobs, and list those calls that were given up.
 
     \b
     ultra jobs
     ultra jobs --status failed --limit 5
     ultra show $(ultra jobs --json | jq -r '.data[0].id')
+    ultra jobs retry --status failed
     """  # noqa: D301  # \b keeps the examples' lines apart
+    if context.invoked_subcommand is not None:
+        return
     from cli.client import Server
     from cli.terminal import diagnostics, output, print_json
 

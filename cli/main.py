@@ -12,6 +12,7 @@ from cli.keys import keys
 from cli.menu.command import menu
 from cli.migrate import migrate
 from cli.models import models
+from cli.prune import prune
 from cli.serve import serve
 from cli.up import up
 from cli.usage import usage
@@ -29,10 +30,11 @@ app = typer.Typer(
 app.command()(analyze)
 app.command()(menu)
 app.command()(show)
-app.command()(jobs)
+app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
 app.command()(usage)
 app.add_typer(keys, name="keys")
+app.command()(prune)
 app.command()(doctor)
 app.command()(up)
 app.command()(serve)

@@ -13,6 +13,9 @@ KeyOption = Annotated[
         help="API key; prefer the variable, a command line is visible to others.",
     ),
 ]
+# Of commands below one that has them too: `ultra jobs --url URL retry ID` and `ultra jobs retry ID --url URL` are one.
+BeforeUrlOption = Annotated[str | None, typer.Option("--url", help="The server; ULTRA_URL if left out.")]
+BeforeKeyOption = Annotated[str | None, typer.Option("--key", help="API key; ULTRA_API_KEY if left out.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and nothing else.")]
 TimeoutOption = Annotated[
