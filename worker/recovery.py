@@ -73,6 +73,7 @@ class Sweep:
         self._tally = Tally() if tally is None else tally
         self._grace = grace
         self._max_attempts = max_attempts
+        self._suspicious = suspicious_from(max_attempts)
         self._interval_seconds = interval_seconds
         self._places = places
 
@@ -115,7 +116,7 @@ class Sweep:
         await self._rescue(connection, expired, found)
         await self._bury(connection, expired, found)
         await connection.execute(calls.cancel_orphans())
-        due_calls = (await connection.execute(calls.ring_due(BATCH, self._grace))).all()
+        due_calls = (await connection.execute(calls.ring_due(BATCH, self._grace, self._suspicious))).all()
         for call_id, queue, is_front in due_calls:
             found.rings[lane_of(is_front)].calls.append((str(call_id), queue))
         due_jobs = (await connection.execute(jobs.ring_due(BATCH, self._grace))).all()
@@ -138,13 +139,18 @@ class Sweep:
 
     async def _rescue(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
         rows = [
-            {"id": str(call["id"]), "attempt": call["attempt"], "delay": 0, "silences": 1}
+            {"id": str(call["id"]), "attempt": call["attempt"], "delay": self._delay_seconds(call), "silences": 1}
             for call in expired
             if call["silences"] + 1 < self._max_attempts
         ]
         if rows:
             released: set[UUID] = set((await connection.execute(calls.release(rows))).scalars())
             found.rescued = [call for call in expired if call["id"] in released]
+
+    def _delay_seconds(self, call: RowMapping) -> float:
+        """Suspects run one after the other: the likeliest first, and that is the one its worker claimed last."""
+        is_suspect = call["silences"] + 1 >= self._suspicious
+        return self._grace.total_seconds() if is_suspect and not call["is_last"] else 0.0
 
     async def _bury(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
         hopeless = [call for call in expired if call["silences"] + 1 >= self._max_attempts]
@@ -161,7 +167,13 @@ class Sweep:
         ]
         counted = {row.id: row.pending for row in await connection.execute(calls.finish(rows, self._grace))}
         found.dead = [call for call in hopeless if call["id"] in counted]
+        await connection.execute(calls.pardon(self._suspicious))
         found.rings[Lane.FRONT].job_ids += [str(call["job_id"]) for call in found.dead if counted[call["id"]] == 0]
+
+
+def suspicious_from(max_attempts: int) -> int:
+    """The number of silences from which on a call has one attempt left, which it makes alone among its like."""
+    return max(1, max_attempts - 1)
 
 
 def _given_up(call: RowMapping) -> Answer:

@@ -31,7 +31,7 @@ from worker.kinds import Kind
 from worker.leases import Leases
 from worker.loop_thread import LoopThread
 from worker.presence import Presence
-from worker.recovery import Found, Sweep
+from worker.recovery import Found, Sweep, suspicious_from
 from worker.retention import Retention
 from worker.store import Store
 from worker.threads import Threads
@@ -85,7 +85,15 @@ class Runtime:
         places = settings.ultra_jobs_at_once_per_key
         tally = Tally()
         self._report = Report(self._redis, tally)
-        store = Store(self._database, worker=name, lease=lease, grace=grace, places=places, tally=tally)
+        store = Store(
+            self._database,
+            worker=name,
+            lease=lease,
+            grace=grace,
+            places=places,
+            suspicious=suspicious_from(settings.ultra_max_attempts),
+            tally=tally,
+        )
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
         self._engine = Engine(store, catalog, self._events)
         self._circuits = Circuits(

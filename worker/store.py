@@ -55,7 +55,8 @@ class Ended:
 class Store:
     """Reads and writes of jobs and calls. Belongs to one event loop.
 
-    `places`: jobs that one owner may have at work. `tally` counts claims, and what was refused.
+    `places`: jobs that one owner may have at work. On `suspicious` silences a call runs alone among its like.
+    `tally` counts claims, and what was refused.
     """
 
     def __init__(
@@ -66,9 +67,11 @@ class Store:
         lease: timedelta,
         grace: timedelta,
         places: int = job_statements.UNBOUNDED,
+        suspicious: int = call_statements.NEVER,
         tally: Tally | None = None,
     ) -> None:
         self._engine = engine
+        self._suspicious = suspicious
         self._tally = Tally() if tally is None else tally
         self._worker = worker
         self._lease = lease
@@ -124,7 +127,7 @@ class Store:
             return (await connection.execute(statement)).mappings().all()
 
     async def _claim_all(self, ids: Sequence[UUID]) -> list[Claim | None]:
-        rows = await self.fetch(call_statements.claim(ids, self._worker, self._lease))
+        rows = await self.fetch(call_statements.claim(ids, self._worker, self._lease, self._suspicious))
         claims = {
             row["id"]: Claim(
                 row["id"],

@@ -15,6 +15,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, INTEGER, JSONB
 from common.database.tables import calls
 from common.lanes import FRONT_CALLS
 
+# Silences from which on a call is suspected to be what kills its workers, where nobody says.
+NEVER = 1_000_000
+
+# A suspect runs alone among its like: when its worker dies, it was this one, and not one of many beside it.
 _CLAIM = text(
     """
     WITH free AS (
@@ -22,6 +26,12 @@ _CLAIM = text(
         WHERE c.id = ANY(:ids)
           AND (c.status = 'queued' OR (c.status = 'running' AND c.lease_expires_at < now()))
           AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = c.job_id AND j.status = 'running')
+          AND CASE WHEN c.silences < :suspicious THEN true ELSE c.id = (
+              SELECT s.id FROM calls s
+              WHERE s.id = ANY(:ids) AND s.status = 'queued' AND s.silences >= :suspicious AND NOT EXISTS (
+                  SELECT FROM calls o
+                  WHERE o.worker = :worker AND o.status = 'running' AND o.silences >= :suspicious)
+              ORDER BY s.id LIMIT 1) END
         ORDER BY c.id FOR UPDATE SKIP LOCKED
     )
     UPDATE calls c
@@ -136,7 +146,10 @@ _CANCEL = text(
 
 _EXPIRED = text(
     """
-    SELECT c.id, c.job_id, c.attempt, c.model, c.worker, c.silences FROM calls c
+    SELECT c.id, c.job_id, c.attempt, c.model, c.worker, c.silences, NOT EXISTS (
+               SELECT FROM calls y
+               WHERE y.worker = c.worker AND y.status = 'running' AND y.lease_expires_at > c.lease_expires_at) AS is_last
+    FROM calls c
     WHERE c.status = 'running' AND c.lease_expires_at < now()
     ORDER BY c.lease_expires_at LIMIT :limit
     """
@@ -149,12 +162,22 @@ _RING_DUE = text(
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), rung AS (
         UPDATE calls c
-        SET rings = least(c.rings + 1, 5), due_at = now() + make_interval(secs => :grace * 2 ^ least(c.rings, 5))
+        SET rings = least(c.rings + 1, 5),
+            due_at = now() + make_interval(
+                secs => :grace * 2 ^ CASE WHEN c.silences < :suspicious THEN least(c.rings, 5) ELSE 0 END)
         FROM due WHERE c.id = due.id
         RETURNING c.id, c.queue, c.job_id
     )
     SELECT r.id, r.queue, row_number() OVER (PARTITION BY j.owner ORDER BY r.id) <= :front_calls AS is_front
     FROM rung r JOIN jobs j ON j.id = r.job_id
+    """
+)
+
+_PARDON = text(
+    """
+    UPDATE calls SET silences = 0,
+        due_at = CASE WHEN status = 'queued' AND silences >= :suspicious THEN least(due_at, now()) ELSE due_at END
+    WHERE status IN ('queued', 'running') AND silences > 0
     """
 )
 
@@ -174,12 +197,13 @@ _ORPHANS = text(
 )
 
 
-def claim(ids: Sequence[UUID], worker: str, lease: timedelta) -> TextClause:
+def claim(ids: Sequence[UUID], worker: str, lease: timedelta, suspicious: int = NEVER) -> TextClause:
     """Take queued calls, and those whose lease ran out; no row for one that somebody else has.
 
+    Of the calls on which `suspicious` workers or more fell silent, a worker holds one at a time.
     Returns `(id, job_id, attempt, model, request, route)`.
     """
-    return _CLAIM.bindparams(ids=list(ids), worker=worker, lease=lease.total_seconds())
+    return _CLAIM.bindparams(ids=list(ids), worker=worker, lease=lease.total_seconds(), suspicious=suspicious)
 
 
 def heartbeat(held: Sequence[tuple[UUID, int]], lease: timedelta) -> TextClause:
@@ -225,13 +249,26 @@ def cancel(job_id: UUID) -> TextClause:
 
 
 def expired(limit: int) -> TextClause:
-    """`(id, job_id, attempt, model, worker, silences)` of the calls whose worker fell silent."""
+    """`(id, job_id, attempt, model, worker, silences, is_last)` of the calls whose worker fell silent.
+
+    `is_last`: no call that the worker claimed later still waits to expire. One that kills at once was the last.
+    """
     return _EXPIRED.bindparams(limit=limit)
 
 
-def ring_due(limit: int, grace: timedelta) -> TextClause:
-    """`(id, queue, is_front)` of the queued calls to ring for now; each ring doubles the wait for the next."""
-    return _RING_DUE.bindparams(limit=limit, grace=grace.total_seconds(), front_calls=FRONT_CALLS)
+def ring_due(limit: int, grace: timedelta, suspicious: int = NEVER) -> TextClause:
+    """`(id, queue, is_front)` of the queued calls to ring for now.
+
+    Each ring doubles the wait for the next, save for suspects: they wait for a worker without one, not for an answer.
+    """
+    return _RING_DUE.bindparams(
+        limit=limit, grace=grace.total_seconds(), front_calls=FRONT_CALLS, suspicious=suspicious
+    )
+
+
+def pardon(suspicious: int) -> TextClause:
+    """Suspect no call any more: the one that killed its workers was found. Suspects that wait are due at once."""
+    return _PARDON.bindparams(suspicious=suspicious)
 
 
 def cancel_orphans() -> TextClause:

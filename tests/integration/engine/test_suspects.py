@@ -1,0 +1,91 @@
+"""Calls on which several workers fell silent: one of them may be what kills, and its neighbours must not pay for it."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from common.database import calls
+from common.events import EventSink
+from tests.integration.engine.stack import Desk
+from tests.integration.engine.test_statements import EXPIRED, GRACE, LEASE, begun
+from worker.recovery import Found, Sweep, suspicious_from
+
+MAX_ATTEMPTS = 3
+SUSPICIOUS = suspicious_from(MAX_ATTEMPTS)
+
+
+class Unheard:
+    """An event sink for tests that watch nothing."""
+
+    def append(self, *_: object) -> None: ...
+
+
+def sweep(desk: Desk) -> Sweep:
+    sink: EventSink = Unheard()
+    return Sweep(
+        desk.engine, sink, lambda _: None, grace=timedelta(minutes=1), max_attempts=MAX_ATTEMPTS, interval_seconds=60
+    )
+
+
+async def silence(desk: Desk, ids: list[UUID], times: int) -> Found:
+    """Have workers take these calls and die, again and again."""
+    for number in range(times):
+        await desk.execute(calls.claim(ids, f"dead-{number}", EXPIRED))
+        found = await sweep(desk).once()
+    return found
+
+
+async def held(desk: Desk, ids: list[UUID], worker: str) -> list[UUID]:
+    return [row["id"] for row in await desk.execute(calls.claim(ids, worker, LEASE, SUSPICIOUS))]
+
+
+async def test_a_worker_holds_one_suspect_at_a_time_and_others_beside_it(desk: Desk) -> None:
+    _, suspects = await begun(desk, 3)
+    _, innocents = await begun(desk, 2)
+    await silence(desk, suspects, times=2)
+    first = await held(desk, [*suspects, *innocents], "w1")
+    assert set(innocents) < set(first)
+    assert len(first) == 3
+    assert await held(desk, suspects, "w1") == []
+    assert len(await held(desk, suspects, "w2")) == 1
+
+
+async def test_the_next_suspect_is_taken_when_the_first_is_done(desk: Desk) -> None:
+    _, suspects = await begun(desk, 2)
+    await silence(desk, suspects, times=2)
+    [first] = await held(desk, suspects, "w")
+    row = {"id": str(first), "attempt": 3, "status": "completed", "answer": {}}
+    assert await desk.execute(calls.finish([row], GRACE))
+    assert await held(desk, suspects, "w") == [one for one in suspects if one != first]
+
+
+async def test_the_call_that_was_claimed_last_is_tried_first(desk: Desk) -> None:
+    _, [early, late] = await begun(desk, 2)
+    await silence(desk, [early, late], times=1)
+    await desk.execute(calls.claim([early], "w", EXPIRED))
+    await desk.execute(calls.claim([late], "w", timedelta(milliseconds=-1)))
+    await sweep(desk).once()
+    due = await desk.sql("SELECT id, due_at > now() + interval '30 seconds' AS waits FROM calls ORDER BY id")
+    # both were rung for in that sweep or wait for it: who is due at once has had its first ring
+    rings = {row["id"]: row["rings"] for row in await desk.sql("SELECT id, rings FROM calls")}
+    assert rings[late] == 1
+    assert rings[early] == 0
+    assert all(row["waits"] for row in due)
+
+
+async def test_a_suspect_whose_worker_dies_is_given_up_and_the_others_are_pardoned(desk: Desk) -> None:
+    _, [culprit, innocent] = await begun(desk, 2)
+    await silence(desk, [culprit, innocent], times=2)
+    found = await silence(desk, [culprit], times=1)
+    assert [call["id"] for call in found.dead] == [culprit]
+    [row] = await desk.sql("SELECT id, status, silences FROM calls WHERE status = 'queued'")
+    assert (row["id"], row["silences"]) == (innocent, 0)
+
+
+async def test_waiting_suspects_are_rung_for_at_an_even_pace(desk: Desk) -> None:
+    _, [suspect] = await begun(desk, 1)
+    await silence(desk, [suspect], times=2)
+    for _ in range(4):
+        await desk.sql("UPDATE calls SET due_at = now()")
+        await desk.execute(calls.ring_due(10, timedelta(seconds=10), SUSPICIOUS))
+    [row] = await desk.sql("SELECT due_at < now() + interval '11 seconds' AS is_soon FROM calls")
+    assert row["is_soon"]
