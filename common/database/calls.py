@@ -148,7 +148,8 @@ _EXPIRED = text(
     """
     SELECT c.id, c.job_id, c.attempt, c.model, c.worker, c.silences, NOT EXISTS (
                SELECT FROM calls y
-               WHERE y.worker = c.worker AND y.status = 'running' AND y.lease_expires_at > c.lease_expires_at) AS is_last
+               WHERE y.worker = c.worker AND y.status = 'running' AND y.lease_expires_at > c.lease_expires_at
+           ) AS is_last
     FROM calls c
     WHERE c.status = 'running' AND c.lease_expires_at < now()
     ORDER BY c.lease_expires_at LIMIT :limit

@@ -41,6 +41,11 @@ class Field:
         while self.submitter.live_calls < calls and time.monotonic() < deadline:
             await asyncio.sleep(0.2)
 
+    async def has_ended(self, job_id: str) -> bool:
+        """Whether the API says that the job is over."""
+        status, document = await self.deployment.get(f"/api/analysis/{job_id}")
+        return status == 200 and orjson.loads(document)["status"] not in {"queued", "running"}
+
 
 def body(number: int, models: list[str] = MODELS, *, is_merged: bool | None = None) -> bytes:
     """A submission whose question is no other's; every second one has its answers compared."""

@@ -14,6 +14,7 @@ from tests.faults.subject import POINTS
 KILL_PAUSE_SECONDS = 2.5
 FREEZE_SECONDS = 8.0
 TRAP_SECONDS = 20.0
+POISON_SECONDS = 150.0
 CLOCK_MINUTES = 5
 MAX_ATTEMPTS = 3
 
@@ -86,14 +87,15 @@ def _each(field: Field, times: int) -> Iterator[tuple[int, Worker]]:
 
 
 async def poison(field: Field, times: int) -> None:
-    """A call whose every attempt kills its worker, beside one that is well."""
+    """A call whose every attempt kills its worker, alone in its job or beside one that is well; one after the other."""
     for number in range(times):
-        models = ["faulty-poison", "steady-a"] if number % 3 else ["faulty-poison"]
-        field.note("poison")
-        await field.submitter.submit(body(1_000_000 + number, models, is_merged=False))
+        models = ["faulty-poison", "steady-a"] if number % 2 else ["faulty-poison"]
         field.say(f"poisoned call {number + 1} of {times}")
-        await asyncio.sleep(5)
-    await asyncio.sleep(60)
+        field.note("poison")
+        job_id = await field.submitter.submit(body(1_000_000 + number, models, is_merged=False))
+        deadline = time.monotonic() + POISON_SECONDS
+        while job_id and time.monotonic() < deadline and not await field.has_ended(job_id):
+            await asyncio.sleep(0.5)
 
 
 async def wrong_clock(field: Field, times: int) -> None:
