@@ -99,7 +99,6 @@ def postgres_parts(files: PostgresFiles, password: str, max_connections: int) ->
         stage=0,
         directory=files.home,
         account=files.account,
-        restarts=3,
         # Recovery after a power cut reads up to max_wal_size again.
         start_seconds=120,
         # "Fast shutdown": ends sessions, writes a checkpoint. SIGTERM would wait for clients to go away.

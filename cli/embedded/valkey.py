@@ -31,7 +31,6 @@ def valkey_part(data: DataDir, port: int, password: str) -> Part:
         probe=valkey_pong(LOOPBACK, port, password),
         stage=1,
         directory=data.valkey,
-        restarts=3,
     )
 
 
