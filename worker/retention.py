@@ -16,6 +16,7 @@ from common.retention import BATCH, remove_older
 
 # Any number that nobody else uses: 'rete' in ASCII. Of the session, for it is held over many commits.
 _LOCK = text("SELECT pg_try_advisory_lock(1919251557)")
+_UNLOCK = text("SELECT pg_advisory_unlock(1919251557)")
 # A job is kept for days: nobody minds minutes.
 INTERVAL_SECONDS = 600.0
 
@@ -59,5 +60,6 @@ class Retention:
                 batches = remove_older(connection, self._redis, self._keep_finished, batch=self._batch)
                 return sum([removed.jobs async for removed in batches])
             finally:
-                # The lock ends with its session, however this ended.
-                await connection.invalidate()
+                # A connection that broke took its session along, and the lock with it.
+                if not connection.invalidated:
+                    await connection.execute(_UNLOCK)

@@ -14,6 +14,7 @@ from common.cache import AnswerCache
 from common.catalog.current import current_catalog
 from common.circuits import Circuits
 from common.database.connect import connect
+from common.ending import end
 from common.events import EventLog
 from common.providers.registry import Providers
 from common.settings import Settings
@@ -208,9 +209,7 @@ class Runtime:
                 ring(self._app, calls=rings.calls, job_ids=rings.job_ids, lane=lane)
 
     async def _close(self) -> None:
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await end(self._background)
         await self._presence.remove()
         await self._report.send()
         await self._events.drain()
