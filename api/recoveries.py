@@ -13,8 +13,8 @@ from common.counters import COUNTERS_KEY, SWEPT_KEY, SWEPT_LIFE_SECONDS, Count
 MEANINGS = {
     Count.CLAIMS: "Calls that a worker took.",
     Count.DUPLICATE_CLAIMS: (
-        "Messages whose call was nobody's to take: another worker had it, it was done, or its job had ended. "
-        "Mostly the sweep rang again while the first message waited in the broker."
+        "Messages whose call was not to be taken: another worker had it, it was done, its job had ended, or it "
+        "has to run alone. Mostly the sweep rang again while the first message waited in the broker."
     ),
     Count.STALE_RESULTS: (
         "Results refused because their call had been given to another worker, or cancelled, meanwhile. "

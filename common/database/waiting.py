@@ -3,8 +3,8 @@
 A row does not say when it was rung for first, but when it will be rung for again: each ring moves `due_at`, by
 twice what the one before did. So the first ring is that many doublings back. After five rings the wait grows
 no more, and what is known is only that it is longer than that: such a row is as old as its beginning.
-Rows that nobody rang for are left out, as they wait for no worker: jobs for their turn, calls for the time
-of their next attempt.
+Rows that wait for something else are left out: jobs for their turn, calls for the time of their next attempt, and
+calls on which workers fell silent, which may have to run alone.
 """
 
 from datetime import timedelta
@@ -20,7 +20,7 @@ _OLDEST = text(
                     ELSE coalesce(c.started_at, (SELECT j.started_at FROM jobs j WHERE j.id = c.job_id))
                END AS since
         FROM calls c
-        WHERE c.status = 'queued' AND (c.attempt = 0 OR c.rings > 0)
+        WHERE c.status = 'queued' AND c.silences = 0 AND (c.attempt = 0 OR c.rings > 0)
     ), job AS (
         SELECT CASE WHEN j.rings < 5
                     THEN j.due_at - make_interval(
