@@ -60,7 +60,7 @@ def prune(
     try:
         asyncio.run(_prune(look_around(settings), age, pruned, is_dry=dry_run))
     except KeyboardInterrupt:
-        typer.echo(f"stopped: {pruned.jobs} jobs are removed, the next run goes on from there", err=True)
+        typer.echo(f"stopped after {pruned.jobs} jobs, the next run goes on", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if as_json:
         print_json({"jobs": pruned.jobs, "calls": pruned.calls, "is_dry_run": dry_run})
@@ -127,9 +127,8 @@ async def _prune(surroundings: "Surroundings", age: timedelta, pruned: Pruned, *
     except ProgrammingError as error:
         raise CommandFailed("The database is not migrated: run `ultra migrate`.") from error
     except (DBAPIError, OSError) as error:
-        raise CommandFailed(
-            f"The database is away; {pruned.jobs} jobs are removed: set DATABASE_URL, or start `ultra up`."
-        ) from error
+        so_far = f" {pruned.jobs} jobs are removed." if pruned.jobs else ""
+        raise CommandFailed(f"Cannot reach the database: set DATABASE_URL, or start `ultra up`.{so_far}") from error
     finally:
         await redis.aclose()
         await engine.dispose()
