@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 from redis.exceptions import RedisError
 
 from common.lanes import Lane
@@ -21,7 +21,7 @@ JOBS_A_MESSAGE = 50
 # In the back lane it names few: a worker that is at a message cannot be overtaken.
 JOBS_A_BACK_MESSAGE = 10
 # What a broker that is away raises, through kombu and past it.
-BROKER_AWAY = (OperationalError, RedisError, OSError)
+BROKER_AWAY = (OperationalError, BatchPublishError, RedisError, OSError)
 
 logger = logging.getLogger(__name__)
 

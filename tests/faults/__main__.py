@@ -11,12 +11,15 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.status import Status
 
 from tests.faults import table
 from tests.faults.matrix import MATRIX, Row
@@ -50,14 +53,24 @@ async def run(given: argparse.Namespace, console: Console, scratch: Path) -> lis
         directory = scratch / f"row-{number}"
         directory.mkdir()
         with console.status(row.name) as status:
-            result = await run_row(
-                row, count, seed, directory, lambda said, row=row: status.update(f"{row.name}: {said}"), given.sabotage
-            )
+            result = await run_row(row, count, seed, directory, telling(row, status, directory), given.sabotage)
         results.append(result)
         show(console, result, directory)
         if result.has_passed:
             shutil.rmtree(directory, ignore_errors=True)
     return results
+
+
+def telling(row: Row, status: Status, directory: Path) -> Callable[[str], None]:
+    """What says how far a row is: to who watches, and to a file for who comes later."""
+    began, log = time.monotonic(), directory / "progress.log"
+
+    def tell(said: str) -> None:
+        status.update(f"{row.name}: {said}")
+        with log.open("a") as file:
+            file.write(f"{time.monotonic() - began:7.1f} s  {said}\n")
+
+    return tell
 
 
 def show(console: Console, result: Result, directory: Path) -> None:
@@ -92,6 +105,8 @@ def main() -> int:
     # not below a private directory: Postgres runs as another user and must get there
     scratch = Path(tempfile.mkdtemp(prefix="ultra-faults-"))
     scratch.chmod(0o755)
+    # whoever ends us wants no packet filter and no mount left behind either
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     results = asyncio.run(run(given, console, scratch))
     console.print(table.terminal(results))
     if given.write:

@@ -35,6 +35,7 @@ models:
     price: &free {{prompt_usd_per_million: 0, completion_usd_per_million: 0}}
   steady-b: *model
   steady-c: *model
+  steady-d: *model
   near-d: *model
   faulty-poison: *model
   faulty-hang: &faulty {{fallbacks: [steady-a], price: *free}}
