@@ -148,7 +148,7 @@ def _from_postgres(stored: Stored) -> Iterator[Metric]:
 
 def _from_redis(brokered: Brokered) -> Iterator[Metric]:
     yield by_queue("ultra_queue_messages", "Messages in the broker.", brokered.messages)
-    yield by_queue("ultra_workers", "Live workers that consume the queue.", brokered.workers)
+    yield by_queue("ultra_workers", "Workers that prove to consume the queue.", brokered.workers)
     circuits = GaugeMetricFamily(
         "ultra_circuit_open",
         "1 for a model that is left alone after repeated failures; it is probed now and then. Others are not shown.",
