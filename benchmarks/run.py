@@ -1,7 +1,6 @@
 """`make bench`: ours beside the bare peer, interleaved on one Postgres and one Valkey, as a table.
 
-    python -m benchmarks.run [--quick] [--only submissions,comparisons,latency,burst,watchers,adapters,startup,overload]
-                             [--profile DIRECTORY]
+    python -m benchmarks.run [--quick] [--only GROUP,GROUP] [--profile DIRECTORY]
 
 A whole run writes its table and the CPU time by process to docs/performance-table.md. Exit code 1 if a
 target is missed.
@@ -17,13 +16,13 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import adapters, overload, startup
+from benchmarks import adapters, history, overload, startup
 from benchmarks.bench import WATCHERS, Bench, started
 from benchmarks.figures import Figure, cpu_markdown, markdown
 from benchmarks.sse_fanout import allow_connections
 
 TABLE = Path(__file__).parent.parent / "docs" / "performance-table.md"
-GROUPS = ("submissions", "comparisons", "latency", "burst", "watchers", "adapters", "startup", "overload")
+GROUPS = ("submissions", "comparisons", "latency", "burst", "watchers", "adapters", "startup", "overload", "history")
 VERSIONS = (
     "anthropic",
     "celery",
@@ -56,7 +55,7 @@ def _measure(scratch: Path, given: argparse.Namespace, progress: Progress) -> tu
     rounds = 2 if given.quick else 5
     figures: list[Figure] = []
     cpu: list[str] = []
-    if given.profile or given.only - {"adapters", "startup", "overload"}:
+    if given.profile or given.only - {"adapters", "startup", "overload", "history"}:
         with started(scratch, rounds, progress) as bench:
             _take(bench, given.only, is_quick=given.quick)
             if given.profile:
@@ -69,6 +68,8 @@ def _measure(scratch: Path, given: argparse.Namespace, progress: Progress) -> tu
         figures += startup.figures(scratch / "up", starts=rounds, progress=progress)
     if "overload" in given.only:
         figures += overload.figures(scratch / "overload", progress)
+    if "history" in given.only:
+        figures += history.figures(scratch / "history", rounds, 100_000 if given.quick else 1_000_000, progress)
     return figures, cpu
 
 
