@@ -31,17 +31,20 @@ class Field:
     history: History
     say: Callable[[str], None]
 
-    def note(
-        self, kind: str, worker: str | None = None, *, at: float | None = None, over_at: float | None = None
-    ) -> None:
-        """Write down that something was done, now unless said."""
-        self.history.faults.append(Fault(kind, at or time.time(), worker, over_at))
+    def injecting(self) -> float:
+        """To be called when something is about to be done; returns the time, and writes down the load."""
+        self.history.in_flight.append(self.submitter.live_calls)
+        return time.time()
 
-    async def calm(self, calls: int, seconds: float = RAMP_SECONDS) -> None:
-        """Wait until that many calls are in flight; goes on without after a while, as the figures will show."""
+    def note(self, kind: str, at: float, *, worker: str | None = None, over_at: float | None = None) -> None:
+        """Write down what was done at that time."""
+        self.history.faults.append(Fault(kind, at, worker, over_at))
+
+    async def loaded(self, seconds: float = RAMP_SECONDS) -> None:
+        """Wait until enough calls are in flight; goes on without after a while, as the figures will show."""
         deadline = time.monotonic() + seconds
-        while self.submitter.live_calls < calls and time.monotonic() < deadline:
-            await asyncio.sleep(0.2)
+        while self.submitter.live_calls < self.submitter.enough and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
 
     async def has_ended(self, job_id: str) -> bool:
         """Whether the API says that the job is over."""
@@ -65,7 +68,6 @@ async def collect(field: Field) -> History:
     history.acknowledged = field.submitter.acknowledged
     history.refusals = field.submitter.refusals
     history.readings = field.readers.readings
-    history.fewest_in_flight = field.submitter.fewest_in_flight
     await audit.read_database(deployment.postgres.url, history)
     await audit.read_streams(deployment.valkey.url, history)
     audit.read_journals(deployment.directory / "journal", history)

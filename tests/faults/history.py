@@ -119,4 +119,5 @@ class History:
     """Event ids of each watched job up to its end, as far as Valkey still had them when all was over."""
     requests: int = 0
     questions: int = 0
-    fewest_in_flight: int = 0
+    in_flight: list[int] = field(default_factory=list)
+    """Calls that waited or ran when each fault was injected."""

@@ -23,8 +23,9 @@ async def kill_workers(field: Field, times: int) -> None:
     """kill -9 a random worker process, again and again, while the ones before are still being replaced."""
     for number in range(times):
         field.say(f"kill {number + 1} of {times}")
+        await field.loaded()
         worker = field.rng.choice([one for one in field.deployment.workers if one.is_alive])
-        field.note("kill", worker.record_name)
+        field.note("kill", field.injecting(), worker=worker.record_name)
         worker.kill()
         await asyncio.sleep(field.rng.uniform(0.5, 1.5) * KILL_PAUSE_SECONDS)
 
@@ -36,6 +37,8 @@ async def kill_at_points(field: Field, times: int) -> None:
     field.rng.shuffle(order)
     for number, point in enumerate(order, start=1):
         field.say(f"trap {number} of {len(order)}: {point}")
+        await field.loaded()
+        field.injecting()
         before = {worker.record_name: worker for worker in field.deployment.workers if worker.is_alive}
         deaths = sum(worker.deaths for worker in field.deployment.workers)
         (traps / point).touch()
@@ -47,7 +50,7 @@ async def kill_at_points(field: Field, times: int) -> None:
                 await asyncio.sleep(0.01)
         alive = {worker.record_name for worker in field.deployment.workers if worker.is_alive}
         for name in before.keys() - alive:
-            field.note(point, name, at=at)
+            field.note(point, at, worker=name)
         await asyncio.sleep(field.rng.uniform(0.3, 1.0))
 
 
@@ -58,9 +61,10 @@ async def freeze_workers(field: Field, times: int) -> None:
 
     async def freeze(share: range, workers: list[Worker]) -> None:
         for _ in share:
+            await field.loaded()
             worker = field.rng.choice(workers)
             field.say(f"freeze {next(done)} of {times}")
-            field.note("freeze", worker.record_name)
+            field.note("freeze", field.injecting(), worker=worker.record_name)
             worker.send(signal.SIGSTOP)
             await asyncio.sleep(FREEZE_SECONDS)
             worker.send(signal.SIGCONT)
@@ -74,9 +78,10 @@ async def deploy(field: Field, times: int) -> None:
     """Stop every worker softly and start it again, one by one, under load."""
     for number, worker in _each(field, times):
         field.say(f"deployment {number} of {times}: {worker.name}")
-        at = time.time()
+        await field.loaded()
+        at = field.injecting()
         await worker.restart()
-        field.note("deploy", at=at, over_at=time.time())
+        field.note("deploy", at, over_at=time.time())
         await asyncio.sleep(1.5)
 
 
@@ -91,7 +96,8 @@ async def poison(field: Field, times: int) -> None:
     for number in range(times):
         models = ["faulty-poison", "steady-a"] if number % 2 else ["faulty-poison"]
         field.say(f"poisoned call {number + 1} of {times}")
-        field.note("poison")
+        await field.loaded()
+        field.note("poison", field.injecting())
         job_id = await field.submitter.submit(body(1_000_000 + number, models, is_merged=False))
         deadline = time.monotonic() + POISON_SECONDS
         while job_id and time.monotonic() < deadline and not await field.has_ended(job_id):
@@ -107,11 +113,12 @@ async def wrong_clock(field: Field, times: int) -> None:
         crew = [field.deployment.worker(kind, f"clock{number}", faketime) for kind in ("control", "cloud")]
         for worker in crew:
             await worker.start()
-        at = time.time()
+        await field.loaded()
+        at = field.injecting()
         await asyncio.sleep(25)
         for worker in crew:
             await worker.stop()
-        field.note("clock", at=at, over_at=time.time())
+        field.note("clock", at, over_at=time.time())
 
 
 def late_writes_came(history: History) -> Iterator[str]:

@@ -132,7 +132,7 @@ MATRIX = (
         times=50,
         sample=12,
         more=(checker.everything_completed, upstreams.stand_ins_answered, upstreams.circuits_opened),
-        shape=Shape(latency=(2, 3), environment={"ULTRA_CALL_TIMEOUT_SECONDS": str(upstreams.CALL_SECONDS)}),
+        shape=Shape(environment={"ULTRA_CALL_TIMEOUT_SECONDS": str(upstreams.CALL_SECONDS)}),
     ),
     Row(
         "disk full for Postgres",
@@ -141,7 +141,7 @@ MATRIX = (
         sample=1,
         limit_seconds=30,
         recovery=checker.resumptions,
-        more=(checker.everything_completed,),
+        more=(checker.everything_completed, outages.submissions_were_refused),
         small_disk="postgres",
     ),
     Row(
@@ -168,8 +168,8 @@ MATRIX = (
         times=10,
         sample=1,
         more=(checker.everything_completed, checker.nothing_rerun),
-        shape=Shape(latency=(2.0, 3.0)),
-        in_flight=300,
+        # well below the drain time, so that nothing need be run again
+        shape=Shape(latency=(2.5, 3.5)),
     ),
     Row(
         "poison call that kills its worker",

@@ -31,14 +31,15 @@ async def drop_packets(field: Field, times: int) -> None:
         server, port = [("broker", deployment.valkey.port), ("postgres", deployment.postgres.port)][number % 2]
         is_cut = number % 4 >= 2
         field.say(f"{server} {'cut off' if is_cut else 'half open'}: {number + 1} of {times}")
-        at = time.time()
+        await field.loaded()
+        at = field.injecting()
         if is_cut:
             with _dropping([("OUTPUT", "-o", "lo", "--dport", str(port), *OF_WORKERS)]):
                 await asyncio.sleep(CUT_SECONDS)
-            field.note(f"{server} cut off", at=at, over_at=time.time())
+            field.note(f"{server} cut off", at, over_at=time.time())
             await asyncio.sleep(25)
         else:
-            field.note(f"{server} half open", at=at)
+            field.note(f"{server} half open", at)
             with _dropping(_existing(deployment.workers, port)):
                 await asyncio.sleep(HALF_OPEN_SECONDS)
 

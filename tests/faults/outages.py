@@ -3,10 +3,12 @@
 import asyncio
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from tests.faults.field import Field
+from tests.faults.history import History
 
 PAUSE_SECONDS = (2.0, 5.0)
 FULL_SECONDS = 10.0
@@ -18,13 +20,13 @@ async def restart_broker(field: Field, times: int) -> None:
     """Valkey dies and comes back with what its append-only file has."""
     for number in range(times):
         field.say(f"broker restart {number + 1} of {times}")
-        at = time.time()
+        at = field.injecting()
         valkey = field.deployment.valkey
         if number % 2:
             valkey.process.kill()
         await valkey.process.restart()
         await valkey.ready()
-        field.note("broker", at=at, over_at=time.time())
+        field.note("broker", at, over_at=time.time())
         await _resumed(field)
 
 
@@ -32,21 +34,22 @@ async def flush_broker(field: Field, times: int) -> None:
     """FLUSHALL: every message, every stream, every record of presence is gone."""
     for number in range(times):
         field.say(f"FLUSHALL {number + 1} of {times}")
-        field.note("flush")
+        await field.loaded()
+        field.note("flush", field.injecting())
         await field.deployment.valkey.flush()
-        await asyncio.sleep(15)
+        await asyncio.sleep(12)
 
 
 async def restart_postgres(field: Field, times: int) -> None:
     """Postgres is stopped in immediate mode, stays away for a moment, and recovers from its log."""
     for number in range(times):
         field.say(f"Postgres restart {number + 1} of {times}")
-        at = time.time()
+        at = field.injecting()
         postgres = field.deployment.postgres
         postgres.stop_immediately()
         await postgres.process.ended()
         await postgres.ready()
-        field.note("postgres", at=at, over_at=time.time())
+        field.note("postgres", at, over_at=time.time())
         await _resumed(field)
 
 
@@ -56,13 +59,13 @@ async def kill_api(field: Field, times: int) -> None:
         field.say(f"API kill {number + 1} of {times}: {field.readers.open} readers before")
         await _crowd(field)
         field.say(f"API kill {number + 1} of {times}: {field.readers.open} readers")
-        at = time.time()
+        at = field.injecting()
         field.deployment.api.kill()
         await field.deployment.api.ended()
         async with asyncio.timeout(60):
             await asyncio.sleep(0.6)
             await field.deployment.listening(field.deployment.api_port)
-        field.note("api", at=at, over_at=time.time())
+        field.note("api", at, over_at=time.time())
         await _resumed(field)
 
 
@@ -86,18 +89,25 @@ async def fill_valkey(field: Field, times: int) -> None:
     await _fill(field, times, field.deployment.valkey.directory.parent, "valkey full")
 
 
+def submissions_were_refused(history: History) -> Iterator[str]:
+    """The row tells nothing unless Postgres did run out of space and the API said so."""
+    if not any(refusal.status == 503 for refusal in history.refusals):
+        yield "no submission was answered 503"
+
+
 async def _fill(field: Field, times: int, directory: Path, kind: str) -> None:
     ballast = directory / "ballast"
     for number in range(times):
+        await field.loaded()
         field.say(f"{kind}: {number + 1} of {times}")
-        at = time.time()
+        at = field.injecting()
         filling = asyncio.create_task(_keep_full(ballast))
         await asyncio.sleep(FULL_SECONDS)
         filling.cancel()
         await asyncio.gather(filling, return_exceptions=True)
         ballast.unlink()
-        field.note(kind, at=at, over_at=time.time())
-        await asyncio.sleep(20)
+        field.note(kind, at, over_at=time.time())
+        await asyncio.sleep(10)
 
 
 async def _keep_full(ballast: Path) -> None:
@@ -116,4 +126,4 @@ async def _keep_full(ballast: Path) -> None:
 async def _resumed(field: Field) -> None:
     """A pause in which the load comes back."""
     await asyncio.sleep(field.rng.uniform(*PAUSE_SECONDS))
-    await field.calm(400, 30)
+    await field.loaded(30)

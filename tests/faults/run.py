@@ -83,10 +83,8 @@ async def _under_load(
     on_field = Field(deployment, submitter, readers, rng, History(), say)
     async with _submitting(submitter):
         say("load comes up")
-        await on_field.calm(int(row.in_flight * 0.97))
-        submitter.is_watching_fewest = True
+        await on_field.loaded()
         await row.do(on_field, times)
-        submitter.is_watching_fewest = False
         await asyncio.sleep(2)
     return await collect(on_field)
 
@@ -110,7 +108,7 @@ def _judge(row: Row, history: History, result: Result) -> None:
     if p99 is not None and p99 > row.limit_seconds:
         result.violations.append(f"recovery took {p99:.1f} s at the 99th percentile, over {row.limit_seconds:g} s")
     result.jobs, result.calls = len(history.jobs), len(history.calls)
-    result.in_flight = history.fewest_in_flight
+    result.in_flight = min(history.in_flight, default=0)
     result.asked_again = history.requests - history.questions
     result.late_writes = sum(not write.accepted for write in history.writes)
     result.refused = len(history.refusals)

@@ -69,8 +69,8 @@ def markdown(results: Sequence[Result], seed: int) -> str:
         "",
         (
             f"{sum(result.seconds for result in results) / 60:.0f} minutes. `calls` ran to their end during the line; "
-            "`in flight` is the fewest that waited or ran while faults were injected, the time after a fault included. "
-            "`asked again` counts requests that a model server got more than once."
+            "`in flight` is the fewest that waited or ran when a fault was injected. `lost` counts jobs and calls "
+            "without their end. `asked again` counts questions that a model server got more than once."
         ),
         "",
     ]

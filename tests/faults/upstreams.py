@@ -8,19 +8,19 @@ from tests.faults.history import History
 
 KINDS = ("hang", "reset", "trickle")
 # The deadline of the row's calls; and what a whole call may take: attempts, the waits between them, the stand-in.
-CALL_SECONDS = 4
-LONGEST_SECONDS = 90
+CALL_SECONDS = 12
+LONGEST_SECONDS = 100
 
 
 async def misbehave(field: Field, times: int) -> None:
     """Ask each kind of bad server, `times` in all, beside the load."""
     for number in range(times):
         kind = KINDS[number % len(KINDS)]
-        field.note(f"upstream {kind}")
+        field.note(f"upstream {kind}", field.injecting())
         await field.submitter.submit(body(2_000_000 + number, [f"faulty-{kind}"], is_merged=False))
         field.say(f"bad upstream {number + 1} of {times}: {kind}")
         await asyncio.sleep(1.0)
-    await asyncio.sleep(30)
+    await asyncio.sleep(45)
 
 
 def stand_ins_answered(history: History) -> Iterator[str]:
