@@ -14,7 +14,7 @@ from cli.options import JsonOption
 if TYPE_CHECKING:
     from cli.surroundings import Surroundings
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 # No job is older, and Postgres' dates go no further back than some thousands of years.
 _LONGEST = timedelta(days=36_500)
 
@@ -76,13 +76,13 @@ def parse_age(text: str) -> timedelta:
     Raises:
         typer.BadParameter: it is something else.
     """
-    match = re.fullmatch(r"([0-9]{1,9})([mhdw])", text.strip())
+    match = re.fullmatch(r"([0-9]{1,20})([mhdw])", text.strip())
     if match is None:
         raise typer.BadParameter(f"{text!r} is no time: write a number and m, h, d or w, such as 12h or 30d")
-    age = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if not timedelta(minutes=1) <= age <= _LONGEST:
+    number, unit = int(match[1]), _UNITS[match[2]]
+    if not 1 <= number <= _LONGEST // unit:
         raise typer.BadParameter(f"{text!r} is out of range: from 1m to {_LONGEST.days}d")
-    return age
+    return number * unit
 
 
 async def _prune(surroundings: "Surroundings", age: timedelta, pruned: Pruned, *, is_dry: bool) -> None:
