@@ -114,9 +114,13 @@ class Canary:
             with self._app.producer_or_acquire() as producer:
                 waiting = self.queue(producer.channel).queue_declare().message_count
                 if not waiting:
-                    self._app.tasks[CANARY].apply_async(queue=self.queue, producer=producer)
+                    self._app.send_task(CANARY, queue=self.queue, producer=producer, ignore_result=True, retry=False)
         except (*BROKER_AWAY, LimitExceeded) as error:
             logger.warning("no canary sent, the broker is away: %s", error)
+            return False
+        except Exception:
+            # Without this thread nobody would notice a consumer that stopped; without proof somebody looks.
+            logger.exception("no canary sent")
             return False
         return True
 

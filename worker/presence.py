@@ -4,9 +4,10 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import cast
 
 import orjson
 from redis.asyncio import Redis
@@ -33,11 +34,15 @@ class Presence:
         self._started_at = datetime.now(UTC).isoformat()
 
     async def keep(self) -> None:
-        """Renew the record for ever, at once when there is news."""
+        """Renew the record for ever, at once when there is news; first of all forget those who could not sign off."""
+        has_forgotten = False
         while True:
             self._changed.clear()
             try:
                 await self._renew()
+                if not has_forgotten:
+                    await self._forget_vanished()
+                    has_forgotten = True
             except (RedisError, OSError) as error:
                 logger.warning("presence not renewed, Redis is away: %s", error)
             with suppress(TimeoutError):
@@ -72,3 +77,11 @@ class Presence:
         pipeline.set(worker_key(self._name), orjson.dumps(record), ex=EXPIRES_SECONDS)
         pipeline.sadd(WORKERS_KEY, self._name)
         await pipeline.execute()
+
+    async def _forget_vanished(self) -> None:
+        """Names without a record. One that lives signs on again with its next beat."""
+        names = [name.decode() for name in await cast("Awaitable[set[bytes]]", self._redis.smembers(WORKERS_KEY))]
+        records = await self._redis.mget([worker_key(name) for name in names]) if names else []
+        vanished = [name for name, record in zip(names, records, strict=True) if record is None]
+        if vanished:
+            await self._redis.srem(WORKERS_KEY, *vanished)
