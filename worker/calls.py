@@ -34,7 +34,7 @@ from common.routing import (
 )
 from common.upstreams import Upstreams
 from worker.asking import Asker, milliseconds_since
-from worker.leases import Leases
+from worker.leases import Held, Leases
 from worker.store import Claim, Ending, Store
 
 # How long a result is kept in hand while Postgres is away; by then the lease is long gone.
@@ -56,13 +56,18 @@ class Limits:
 class Trip:
     """A claimed call on its way along its chain. `entry` is the model to ask now."""
 
-    claim: Claim
+    held: Held
     chain: Chain
     entry: ModelEntry
     history: list[Attempt]
     has_asked: bool = False  # since the claim's token was drawn
     asked_at: float = 0.0  # of time.perf_counter
     retry_after_seconds: float | None = None
+
+    @property
+    def claim(self) -> Claim:
+        """The claim with its latest token."""
+        return self.held.claim
 
     @property
     def attempts(self) -> int:
@@ -122,21 +127,23 @@ class CallRunner:
             return None
         if claim is None:
             return None
-        work = asyncio.create_task(self._work(claim))
-        self._leases.hold(claim, work)
+        held = Held(claim)
+        held.work = asyncio.create_task(self._work(held))
+        self._leases.hold(held)
         try:
-            pending = await work
+            pending: int | None = await held.work
         except asyncio.CancelledError:
-            await self._give_back(self._leases.current(claim))
+            await self._give_back(held.claim)
             return None
         finally:
-            self._leases.drop(claim)
+            self._leases.drop(held)
         return claim.job_id if pending == 0 else None
 
-    async def _work(self, claim: Claim) -> int | None:
+    async def _work(self, held: Held) -> int | None:
         """Ask along the chain until there is something to record; returns the calls the round still waits for."""
+        claim = held.claim
         try:
-            return await self._travel(self._begin(claim))
+            return await self._travel(self._begin(held))
         except (SQLAlchemyError, OSError) as error:
             logger.warning("call %s left to the sweep, Postgres is away: %s", claim.call_id, error)
             return None
@@ -146,10 +153,11 @@ class CallRunner:
             logger.exception("call %s failed in our own code", claim.call_id)
             fault = AppError("The call failed in our own code; the worker's log says where.")
             answer = _failure(claim, fault, attempts=claim.attempt)
-        return await self._record(self._leases.current(claim), answer)
+        return await self._record(held, answer)
 
-    def _begin(self, claim: Claim) -> Trip:
+    def _begin(self, held: Held) -> Trip:
         """The chain, and where on it this claim begins."""
+        claim = held.claim
         chain = chain_of(claim.call, self._catalog(), self._upstreams.stand_ins())
         history = list(claim.route.history)
         entry = chain.entry(claim.route.next)
@@ -157,7 +165,7 @@ class CallRunner:
             entry = first(chain, claim.call.routing.prefer or self._limits.prefer)
             if entry.id != chain.asked.id:
                 history.append(passed_over(chain.asked, PREFERENCE, f"{entry.id} is preferred."))
-        return Trip(claim, chain, entry, history)
+        return Trip(held, chain, entry, history)
 
     async def _travel(self, trip: Trip) -> int | None:
         while True:
@@ -172,7 +180,7 @@ class CallRunner:
                 except AppError as error:
                     await self._note_failure(trip, error)
                 else:
-                    return await self._record(trip.claim, answer)
+                    return await self._record(trip.held, answer)
             match await self._next_step(trip):
                 case Ask(entry):
                     trip.entry = entry
@@ -182,7 +190,7 @@ class CallRunner:
                 case GiveUp():
                     last = trip.history[-1]
                     detail = ErrorDetail(code=last.code, message=last.message)
-                    return await self._record(trip.claim, _failed(trip, detail))
+                    return await self._record(trip.held, _failed(trip, detail))
 
     async def _may_ask(self, trip: Trip) -> bool:
         """Whether the trip's model may be asked now; if not, its history says why."""
@@ -228,17 +236,18 @@ class CallRunner:
 
     async def _renew(self, trip: Trip) -> bool:
         """Draw the token of the next upstream request; False if the call is no longer ours."""
-        self._leases.begin_writing(trip.claim)
+        trip.held.begin_writing()
         claim = await self._store.renew(trip.claim, trip.route(trip.entry))
         if claim is None:
             return False
-        self._leases.renew(claim)
-        trip.claim, trip.has_asked = claim, False
+        trip.held.renew(claim)
+        trip.has_asked = False
         self._reset(claim.job_id, claim.call_id, claim.attempt)
         return True
 
-    async def _record(self, claim: Claim, answer: Answer) -> int | None:
-        self._leases.begin_writing(claim)
+    async def _record(self, held: Held, answer: Answer) -> int | None:
+        held.begin_writing()
+        claim = held.claim
         ending = Ending(claim.call_id, claim.attempt, answer.status, answer)
         deadline = time.monotonic() + RECORD_PATIENCE_SECONDS
         while True:

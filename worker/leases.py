@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -15,17 +16,30 @@ from worker.store import Claim, Store
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
-    """A claimed call and the task that works on it.
+    """A claimed call, with its latest token, and the task that works on it.
 
     While a write of its own is on the way it is nobody's to stop: Postgres may have its result or its next
     token already, and then no longer shows the lease that we know of, before the task hears of it.
     """
 
     claim: Claim
-    work: asyncio.Task[object]
+    work: asyncio.Task[Any] | None = None
     is_writing: bool = False
+
+    def begin_writing(self) -> None:
+        """Its result or its next token is on the way: a lease that is missing from now on is no reason to stop."""
+        self.is_writing = True
+
+    def renew(self, claim: Claim) -> None:
+        """The claim has a new token: the next upstream request's."""
+        self.claim, self.is_writing = claim, False
+
+    def stop(self) -> None:
+        """End the work, unless it is writing."""
+        if self.work is not None and not self.is_writing:
+            self.work.cancel()
 
 
 class Leases:
@@ -41,29 +55,27 @@ class Leases:
     def __len__(self) -> int:
         return len(self._held)
 
-    def hold(self, claim: Claim, work: asyncio.Task[object]) -> None:
-        self._held[claim.call_id] = Held(claim, work)
+    def hold(self, held: Held) -> None:
+        """Keep this claim alive.
 
-    def begin_writing(self, claim: Claim) -> None:
-        """Its result or its next token is on the way: a lease that is missing from now on is no reason to stop."""
-        self._held[claim.call_id].is_writing = True
+        The call may have been ours before: who was suspended with the whole machine finds its lease run out, and
+        may be the one that claims it again. The work of the earlier claim is stopped then.
+        """
+        lost = self._held.get(held.claim.call_id)
+        if lost is not None:
+            lost.stop()
+        self._held[held.claim.call_id] = held
 
-    def renew(self, claim: Claim) -> None:
-        """The claim has a new token: the next upstream request's."""
-        held = self._held[claim.call_id]
-        held.claim, held.is_writing = claim, False
-
-    def current(self, claim: Claim) -> Claim:
-        """The claim with its latest token."""
-        return self._held[claim.call_id].claim
-
-    def drop(self, claim: Claim) -> None:
-        self._held.pop(claim.call_id, None)
+    def drop(self, held: Held) -> None:
+        """The work on this claim has ended."""
+        if self._held.get(held.claim.call_id) is held:
+            del self._held[held.claim.call_id]
 
     def stop_all(self) -> None:
         """Cancel all work: the process is going down."""
         for held in self._held.values():
-            held.work.cancel()
+            if held.work is not None:
+                held.work.cancel()
 
     async def keep(self) -> None:
         """Send heartbeats for ever. A claim that Postgres no longer knows as ours is stopped."""
@@ -79,9 +91,9 @@ class Leases:
                 continue
             for call_id in sent.keys() - ours:
                 one, attempt = sent[call_id]
-                # else it ended or drew another token while we asked, or is about to
-                if self._held.get(call_id) is one and one.claim.attempt == attempt and not one.is_writing:
-                    one.work.cancel()
+                # else it ended or drew another token while we asked
+                if self._held.get(call_id) is one and one.claim.attempt == attempt:
+                    one.stop()
 
     async def listen(self) -> None:
         """Stop the calls of jobs that are cancelled, as soon as Redis tells; the heartbeat finds the rest."""
@@ -98,5 +110,5 @@ class Leases:
 
     def _stop_job(self, job_id: UUID) -> None:
         for held in self._held.values():
-            if held.claim.job_id == job_id and not held.is_writing:
-                held.work.cancel()
+            if held.claim.job_id == job_id:
+                held.stop()

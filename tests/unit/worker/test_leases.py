@@ -7,7 +7,7 @@ from uuid import UUID
 from common.contracts.calls import Call
 from common.ids import uuid7
 from common.routing import Route
-from worker.leases import Leases
+from worker.leases import Held, Leases
 from worker.store import Claim
 
 
@@ -32,7 +32,7 @@ async def test_work_whose_lease_was_lost_is_stopped() -> None:
     store: Any = LosingStore()
     leases = Leases(store, redis=None, lease_seconds=0.03)  # type: ignore[arg-type]
     work = asyncio.create_task(asyncio.sleep(10))
-    leases.hold(claim(), work)
+    leases.hold(Held(claim(), work))
     await beat_once(leases)
     assert work.cancelled()
 
@@ -41,9 +41,9 @@ async def test_a_result_that_is_being_recorded_is_not_stopped() -> None:
     store: Any = LosingStore()
     leases = Leases(store, redis=None, lease_seconds=0.03)  # type: ignore[arg-type]
     work = asyncio.create_task(asyncio.sleep(0.2))
-    one = claim()
-    leases.hold(one, work)
-    leases.begin_writing(one)
+    held = Held(claim(), work)
+    leases.hold(held)
+    held.begin_writing()
     await beat_once(leases)
     assert not work.cancelled()
     await work
@@ -52,25 +52,39 @@ async def test_a_result_that_is_being_recorded_is_not_stopped() -> None:
 class RenewingStore:
     """A store whose heartbeat is overtaken: while it is on the way, the call draws its next token."""
 
-    def __init__(self, one: Claim) -> None:
+    def __init__(self, one: Held) -> None:
         self._one = one
-        self.leases: Leases | None = None
 
     async def heartbeat(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
-        assert self.leases is not None
-        if held == [(self._one.call_id, 1)]:
-            self.leases.renew(replace(self._one, attempt=2))
+        if held == [(self._one.claim.call_id, 1)]:
+            self._one.renew(replace(self._one.claim, attempt=2))
             return set()
         return {call_id for call_id, _ in held}
 
 
 async def test_a_call_that_draws_its_next_token_during_a_heartbeat_is_not_stopped() -> None:
-    one = claim()
-    store: Any = RenewingStore(one)
-    leases = store.leases = Leases(store, redis=None, lease_seconds=0.03)  # type: ignore[arg-type]
     work = asyncio.create_task(asyncio.sleep(0.2))
-    leases.hold(one, work)
+    held = Held(claim(), work)
+    store: Any = RenewingStore(held)
+    leases = Leases(store, redis=None, lease_seconds=0.03)  # type: ignore[arg-type]
+    leases.hold(held)
     await beat_once(leases)
     assert not work.cancelled()
-    assert leases.current(one).attempt == 2
+    assert held.claim.attempt == 2
     await work
+
+
+async def test_a_call_that_we_lost_and_claimed_again_is_worked_on_once_and_stays_held() -> None:
+    store: Any = LosingStore()
+    leases = Leases(store, redis=None, lease_seconds=60)  # type: ignore[arg-type]
+    first = Held(claim(), asyncio.create_task(asyncio.sleep(10)))
+    second = Held(replace(first.claim, attempt=2), asyncio.create_task(asyncio.sleep(0)))
+    leases.hold(first)
+    leases.hold(second)
+    assert first.work is not None
+    await asyncio.wait([first.work])
+    assert first.work.cancelled()
+    leases.drop(first)
+    assert len(leases) == 1
+    leases.drop(second)
+    assert len(leases) == 0
