@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -43,11 +43,13 @@ class Workers:
         self._log_directory = log_directory
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, kind: str = "worker", **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, kind: str = "worker", *, program: Sequence[str | Path] = (ULTRA, "worker"), **environment: str
+    ) -> subprocess.Popen[bytes]:
         log = self._log_directory / f"worker-{len(self._started)}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                [ULTRA, "worker", kind, "--concurrency", "32"],
+                [*program, kind, "--concurrency", "32"],
                 env=self._environment | environment,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
