@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
@@ -25,6 +25,7 @@ from worker.counters import Tally
 
 # Any number that nobody else uses: 'swee' in ASCII.
 _SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(1937204581)")
+_NOW = text("SELECT now()")
 # Rows a sweep; what is left is due still, a second later.
 BATCH = 1000
 
@@ -64,6 +65,7 @@ class Sweep:
         grace: timedelta,
         max_attempts: int,
         interval_seconds: float,
+        lease: timedelta = timedelta(0),
         places: int = jobs.UNBOUNDED,
         tally: Tally | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class Sweep:
         self._max_attempts = max_attempts
         self._suspicious = suspicious_from(max_attempts)
         self._interval_seconds = interval_seconds
+        self._awakening = Awakening(lease)
         self._places = places
 
     async def keep(self) -> None:
@@ -95,9 +98,11 @@ class Sweep:
         async with self._engine.connect() as pooled:
             connection = await pooled.execution_options(isolation_level="READ COMMITTED")
             async with connection.begin():
+                now: datetime = (await connection.execute(_NOW)).scalar_one()
+                is_blaming = self._awakening.is_over(now)
                 if not (await connection.execute(_SWEEP_LOCK)).scalar():
                     return Found()
-                found = await self._sweep(connection)
+                found = await self._sweep(connection, is_blaming=is_blaming)
         # only now: what is rolled back did not happen
         self._tally.update(found.counted)
         for call in found.rescued:
@@ -110,9 +115,9 @@ class Sweep:
             self._events.append(call["job_id"], "call.failed", data)
         return found
 
-    async def _sweep(self, connection: AsyncConnection) -> Found:
+    async def _sweep(self, connection: AsyncConnection, *, is_blaming: bool) -> Found:
         found = Found()
-        expired = (await connection.execute(calls.expired(BATCH))).mappings().all()
+        expired = (await connection.execute(calls.expired(BATCH))).mappings().all() if is_blaming else []
         await self._rescue(connection, expired, found)
         await self._bury(connection, expired, found)
         await connection.execute(calls.cancel_orphans())
@@ -169,6 +174,27 @@ class Sweep:
         found.dead = [call for call in hopeless if call["id"] in counted]
         await connection.execute(calls.pardon(self._suspicious))
         found.rings[Lane.FRONT].job_ids += [str(call["job_id"]) for call in found.dead if counted[call["id"]] == 0]
+
+
+class Awakening:
+    """Whether a lease that ran out tells anything of its worker.
+
+    A machine that slept, or a Postgres that was away, kept everybody's heartbeats: who looks first would take all
+    calls from workers that are about to send one. So after a gap between two of our own looks, by Postgres' clock,
+    workers are given half a lease: three beats make a whole one.
+    """
+
+    def __init__(self, lease: timedelta) -> None:
+        self._patience = lease / 2
+        self._last: datetime | None = None
+        self._until: datetime | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """To be asked at every look."""
+        if self._last is not None and self._patience and now - self._last > self._patience:
+            self._until = now + self._patience
+        self._last = now
+        return self._until is None or now >= self._until
 
 
 def suspicious_from(max_attempts: int) -> int:

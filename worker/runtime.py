@@ -124,6 +124,7 @@ class Runtime:
                 grace=grace,
                 max_attempts=settings.ultra_max_attempts,
                 interval_seconds=settings.ultra_sweep_seconds,
+                lease=lease,
                 places=places,
                 tally=tally,
             )
