@@ -5,6 +5,7 @@ import itertools
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.faults.deployment import Worker
 from tests.faults.field import Field, body
@@ -104,13 +105,19 @@ async def poison(field: Field, times: int) -> None:
             await asyncio.sleep(0.5)
 
 
+def faketime() -> Path | None:
+    """The library that gives a process another clock; None where it is not installed."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
 async def wrong_clock(field: Field, times: int) -> None:
     """A worker whose clock is minutes off joins, works, and leaves."""
     for number in range(times):
         sign = "+-"[number % 2]
-        faketime = ("env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", f"{sign}{CLOCK_MINUTES}m")
+        # the library and not the command, which would stand between us and the worker
+        settings = (f"LD_PRELOAD={faketime()}", "FAKETIME_DONT_FAKE_MONOTONIC=1", f"FAKETIME={sign}{CLOCK_MINUTES}m")
         field.say(f"clock {sign}{CLOCK_MINUTES} minutes, {number + 1} of {times}")
-        crew = [field.deployment.worker(kind, f"clock{number}", faketime) for kind in ("control", "cloud")]
+        crew = [field.deployment.worker(kind, f"clock{number}", ("env", *settings)) for kind in ("control", "cloud")]
         for worker in crew:
             await worker.start()
         await field.loaded()

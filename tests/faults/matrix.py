@@ -1,7 +1,6 @@
 """The fault matrix: what is done, how often, and when a row passes."""
 
 import math
-import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -45,7 +44,7 @@ class Row:
 
 
 def lacks_faketime() -> str | None:
-    return None if shutil.which("faketime") else "faketime is not installed"
+    return None if kills.faketime() else "libfaketime is not installed"
 
 
 MATRIX = (

@@ -8,8 +8,8 @@ from tests.faults.history import History
 
 KINDS = ("hang", "reset", "trickle")
 # The deadline of the row's calls; and what a whole call may take: attempts, the waits between them, the stand-in.
-CALL_SECONDS = 12
-LONGEST_SECONDS = 100
+CALL_SECONDS = 20
+LONGEST_SECONDS = 120
 
 
 async def misbehave(field: Field, times: int) -> None:
