@@ -13,13 +13,11 @@ from common.providers.protocol import Provider
 from common.settings import Settings, header_safe
 
 
-def load(name: str, settings: Settings) -> None:
-    """Import the adapter's module; blocks for as long as its SDK takes."""
-    importlib.import_module(_module_of(name, settings))
-
-
 def make(name: str, server: ModelServer | None, settings: Settings) -> Provider:
-    """The adapter of a provider; `server` is its entry of the catalog file, if it has one."""
+    """The adapter of a provider; `server` is its entry of the catalog file, if it has one.
+
+    Blocks for as long as its SDK takes to be imported, once a process.
+    """
     proxies = Proxies.of(settings)
     module: Any = importlib.import_module(_module_of(name, settings))
     made: Provider

@@ -15,6 +15,9 @@ from common.providers.protocol import ModelRequest, Provider
 from common.settings import Settings
 
 
+Key = tuple[str, ModelServer | None]
+
+
 class Providers:
     """The adapters of one process, each made when it is first asked for. For one event loop.
 
@@ -24,7 +27,8 @@ class Providers:
     def __init__(self, settings: Settings, catalog: Callable[[], Catalog]) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._made: dict[tuple[str, ModelServer | None], Provider] = {}
+        self._made: dict[Key, Provider] = {}
+        self._under_way: dict[Key, asyncio.Task[None]] = {}
 
     def availability(self, entry: ModelEntry) -> tuple[bool, str | None]:
         """Whether these settings can serve the model, and if not, why. Asks no server."""
@@ -44,11 +48,22 @@ class Providers:
             raise NotServed(reason)
         name = "mock" if self._settings.use_mock else entry.provider
         key = name, self._catalog().servers.get(name)  # a server that moved is another server
-        if key not in self._made:
-            # The imports of an SDK take up to a second, kept off the loop: heartbeats and streams go on.
-            await asyncio.to_thread(making.load, name, self._settings)
-            self._made.setdefault(key, making.make(*key, self._settings))
+        while key not in self._made:
+            # Hundreds of calls may ask a fresh process at once: it is made once, and whoever began it may go.
+            if key not in self._under_way:
+                self._under_way[key] = asyncio.create_task(self._make(key))
+            await asyncio.shield(self._under_way[key])
         return self._made[key]
+
+    async def _make(self, key: Key) -> None:
+        """Make an adapter, off the loop, so that heartbeats and streams go on.
+
+        The imports of an SDK take up to seconds, and reading the system's certificates tens of milliseconds.
+        """
+        try:
+            self._made[key] = await asyncio.to_thread(making.make, *key, self._settings)
+        finally:
+            del self._under_way[key]
 
     async def prepare(self, entry: ModelEntry, call: Call) -> tuple[Provider, ModelRequest]:
         """The adapter that serves this model, and the call as its request.

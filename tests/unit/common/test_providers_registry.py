@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,19 @@ async def test_a_command_that_cannot_be_held_to_a_schema_is_not_told_it(tmp_path
         provider, asked = await made.prepare(entry, call)
         assert (provider.name, asked.schema) == ("docker_modelrunner", schema)
         await made.close()
+
+
+async def test_calls_that_ask_a_fresh_process_at_once_share_one_adapter(tmp_path: Path) -> None:
+    made, entry = providers(tmp_path), catalog(tmp_path, MODELS).resolve("box-any")
+    first, *others = await asyncio.gather(*(made.get(entry) for _ in range(50)))
+    assert all(other is first for other in others)
+    await made.close()
+
+
+async def test_an_adapter_is_made_though_whoever_asked_first_went_away(tmp_path: Path) -> None:
+    made, entry = providers(tmp_path), catalog(tmp_path, MODELS).resolve("box-any")
+    first, second = (asyncio.create_task(made.get(entry)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).name == "box"
+    await made.close()
