@@ -14,7 +14,6 @@ from common.providers import making
 from common.providers.protocol import ModelRequest, Provider
 from common.settings import Settings
 
-
 Key = tuple[str, ModelServer | None]
 
 

@@ -83,7 +83,7 @@ async def deploy(field: Field, times: int) -> None:
         at = field.injecting()
         await worker.restart()
         field.note("deploy", at, over_at=time.time())
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.5)
 
 
 def _each(field: Field, times: int) -> Iterator[tuple[int, Worker]]:

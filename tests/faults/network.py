@@ -16,7 +16,7 @@ import psutil
 from tests.faults.deployment import WORKERS_GROUP, Worker
 from tests.faults.field import Field
 
-HALF_OPEN_SECONDS = 45.0
+HALF_OPEN_SECONDS = 38.0
 CUT_SECONDS = 25.0
 OF_WORKERS = ("-m", "owner", "--gid-owner", str(WORKERS_GROUP))
 
