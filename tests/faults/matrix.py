@@ -167,8 +167,8 @@ MATRIX = (
         times=10,
         sample=1,
         more=(checker.everything_completed, checker.nothing_rerun),
-        # well below the drain time, so that nothing need be run again
-        shape=Shape(latency=(2.5, 3.5)),
+        # every call is well within the drain time, so that nothing need be run again
+        shape=Shape(latency=(2.5, 3.5), environment={"ULTRA_DRAIN_SECONDS": "9"}),
     ),
     Row(
         "poison call that kills its worker",

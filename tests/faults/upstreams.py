@@ -16,6 +16,7 @@ async def misbehave(field: Field, times: int) -> None:
     """Ask each kind of bad server, `times` in all, beside the load."""
     for number in range(times):
         kind = KINDS[number % len(KINDS)]
+        await field.loaded()
         field.note(f"upstream {kind}", field.injecting())
         await field.submitter.submit(body(2_000_000 + number, [f"faulty-{kind}"], is_merged=False))
         field.say(f"bad upstream {number + 1} of {times}: {kind}")
