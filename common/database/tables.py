@@ -122,8 +122,10 @@ usage = Table(
     Column("call_id", UUID(as_uuid=True), primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Column("owner", Text, nullable=False),
+    # job or gateway: the first has a job's id, the second its request's
     Column("source", Text, nullable=False, server_default=text("'job'")),
     Column("job_id", UUID(as_uuid=True)),
+    Column("request_id", Text),
     Column("kind", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("served_by", Text),
@@ -133,8 +135,12 @@ usage = Table(
     Column("prompt_tokens", BigInteger),
     Column("completion_tokens", BigInteger),
     Column("cached_prompt_tokens", BigInteger),
+    # those of the answer's tokens that nobody is shown
+    Column("reasoning_tokens", BigInteger),
     # null where no price is known
     Column("cost_usd", Numeric),
+    # from the request's start to its first and to its last token; with the tokens between, tokens a second
+    Column("time_to_first_token_ms", Double),
     Column("latency_ms", Double),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("cached", Boolean, nullable=False, server_default=text("false")),
@@ -142,6 +148,8 @@ usage = Table(
     # and costs an insert next to nothing.
     Index("ix_usage_at", "at", postgresql_using="brin"),
     Index("ix_usage_unpriced", "at", postgresql_where=text("cost_usd IS NULL AND status = 'completed'")),
+    # what a key's budget has come to: of calls that cost something, so that those of local models write nothing here
+    Index("ix_usage_paid", "owner", "at", postgresql_include=["cost_usd"], postgresql_where=text("cost_usd > 0")),
 )
 
 api_keys = Table(
@@ -153,6 +161,13 @@ api_keys = Table(
     Column("digest", Text, nullable=False, unique=True),
     Column("prefix", Text, nullable=False),
     Column("scopes", ARRAY(Text), nullable=False),
+    # what the key may use (common/contracts/limits.py); null: as much as there is
+    Column("models", ARRAY(Text)),
+    Column("requests_per_minute", Integer),
+    Column("tokens_per_minute", BigInteger),
+    Column("parallel_calls", Integer),
+    Column("budget_usd", Numeric),
+    Column("budget_period", Text, nullable=False, server_default=text("'month'")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Column("revoked_at", DateTime(timezone=True)),
 )
