@@ -1,9 +1,8 @@
 """The table of a run, for a terminal and for docs/reliability-table.md."""
 
 import os
-import platform
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, datetime
 
 from rich.table import Table
 
@@ -20,6 +19,7 @@ HEADS = (
     "recovery p50 / p99",
     "verdict",
 )
+RUN_HEADS = ("seed", "took")
 
 
 def cells(result: Result) -> tuple[str, ...]:
@@ -53,25 +53,34 @@ def terminal(results: Sequence[Result]) -> Table:
     return table
 
 
-def markdown(results: Sequence[Result], seed: int) -> str:
-    """The page as `make faults` leaves it."""
-    lines = [
-        "# The fault matrix, as last run",
-        "",
-        (
-            f"Written by `make faults` on {date.today().isoformat()}, seed {seed}, {os.cpu_count()} cores, "  # noqa: DTZ011
-            f"Python {platform.python_version()}. How each line is judged: [reliability.md](reliability.md)."
-        ),
-        "",
-        f"| {' | '.join(HEADS)} |",
-        f"|{' --- |' * len(HEADS)}",
-        *(f"| {' | '.join(cells(result))} |" for result in results),
-        "",
-        (
-            f"{sum(result.seconds for result in results) / 60:.0f} minutes. `calls` ran to their end during the line; "
-            "`in flight` is the fewest that waited or ran when a fault was injected. `lost` counts jobs and calls "
-            "without their end. `asked again` counts questions that a model server got more than once."
-        ),
-        "",
-    ]
-    return "\n".join(lines)
+def markdown(results: Sequence[Result], before: str = "") -> str:
+    """The page as `make faults` leaves it: each row as last run; rows of `before` that did not run now are kept."""
+    lines = {name: line for line in before.splitlines() if (name := _name_of(line))}
+    lines |= {result.row.name: _line(result) for result in results}
+    return "\n".join(
+        [
+            "# The fault matrix, each line as last run",
+            "",
+            f"Written by `make faults` on a machine of {os.cpu_count()} cores. How each line is judged:",
+            "[reliability.md](reliability.md).",
+            "",
+            f"| {' | '.join((*HEADS, *RUN_HEADS))} |",
+            f"|{' --- |' * (len(HEADS) + len(RUN_HEADS))}",
+            *lines.values(),
+            "",
+            "`in flight` is the fewest calls that waited or ran when a fault was injected. `lost` counts jobs and calls",
+            "without their end. `asked again` counts questions that a model server got more than once.",
+            "",
+        ]
+    )
+
+
+def _line(result: Result) -> str:
+    today = datetime.now(UTC).date().isoformat()
+    return f"| {' | '.join((*cells(result), str(result.seed), f'{result.seconds:.0f} s, {today}'))} |"
+
+
+def _name_of(line: str) -> str | None:
+    """The row that a line of the table tells of; None for any other line."""
+    parts = [part.strip() for part in line.strip("|").split("|")]
+    return parts[0] if len(parts) == len(HEADS) + len(RUN_HEADS) and parts[0] not in {HEADS[0], "---"} else None
