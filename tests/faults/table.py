@@ -54,7 +54,7 @@ def terminal(results: Sequence[Result]) -> Table:
 
 
 def markdown(results: Sequence[Result], before: str = "") -> str:
-    """The page as `make faults` leaves it: each row as last run; rows of `before` that did not run now are kept."""
+    """The page as `make faults` leaves it: each row as last run, those of `before` too."""
     lines = {name: line for line in before.splitlines() if (name := _name_of(line))}
     lines |= {result.row.name: _line(result) for result in results}
     return "\n".join(
