@@ -15,7 +15,8 @@ _WORDS = (
     " somebody has to look whether they are what they seem to be, and the same few bytes go out again to whoever"
     " waits for them. What they do besides, they do for every token, so it had better be next to nothing at all."
 )
-_PIECES = [FIRST_WORD, *(f" {word}" for word in (_WORDS + _WORDS).split())][: CHUNKS - 2]
+# every word begins with a space, so that a reader can count them by it
+_PIECES = [f" {word}" for word in (FIRST_WORD + _WORDS * 2).split()][: CHUNKS - 2]
 _SYSTEM = (
     "You are the assistant of a software company. Answer in plain words and short sentences. Say what you know, say"
     " what you do not know, and never make up a name, a number or a quotation. If a question has several readings,"
@@ -46,7 +47,12 @@ def question(model: str, *, is_streamed: bool) -> bytes:
 
 def whole_answer() -> bytes:
     """The JSON of an answer that is not streamed, about 1.2 kB."""
-    message = {"role": "assistant", "content": "".join(_PIECES * 2), "refusal": None, "annotations": []}
+    message: dict[str, object] = {
+        "role": "assistant",
+        "content": "".join(_PIECES * 2),
+        "refusal": None,
+        "annotations": [],
+    }
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     return orjson.dumps({**_head("chat.completion"), "choices": [choice], "usage": _USAGE})
 

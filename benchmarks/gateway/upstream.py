@@ -35,7 +35,9 @@ class Canned:
 
     def __init__(self, paced_tokens: int) -> None:
         self.whole = _json(whole_answer())
-        self.models = _json(b'{"object":"list","data":[{"id":"canned-1","object":"model","created":1,"owned_by":"us"}]}')
+        self.models = _json(
+            b'{"object":"list","data":[{"id":"canned-1","object":"model","created":1,"owned_by":"us"}]}'
+        )
         self.flushed = {with_usage: _framed(CHUNKS - 2, with_usage) for with_usage in (False, True)}
         self.at_once = {with_usage: (b"".join(parts),) for with_usage, parts in self.flushed.items()}
         self.paced = {with_usage: _framed(paced_tokens, with_usage) for with_usage in (False, True)}
@@ -96,7 +98,7 @@ class Upstream(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._file = transport.get_extra_info("socket").fileno()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's
         self.is_gone = True
 
     def data_received(self, data: bytes) -> None:

@@ -1,0 +1,70 @@
+"""Ours as a user runs it: `ultra serve` on Postgres and Valkey, with a key, limits, usage and fallbacks on."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+
+import yaml
+
+from benchmarks.gateway.systems import MANNERS, Address, Cores, Direct, Manner
+from benchmarks.ours_system import ULTRA
+from benchmarks.processes import Processes, free_port
+from benchmarks.systems import until
+
+SETUP_SECONDS = 60
+
+
+class Ours:
+    """`servers` are the DATABASE_URL and REDIS_URL of an empty stack."""
+
+    name = "ours"
+
+    def __init__(self, processes: Processes, cores: Cores, upstream: Direct, servers: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self._processes, self._cores, self._upstream = processes, cores, upstream
+        self._environment = dict(servers)
+        self._key = ""
+
+    @property
+    def pid(self) -> int:
+        return self._processes.pids["ours"]
+
+    def start(self) -> None:
+        models = self._processes.log_dir / "models.yaml"
+        models.write_text(yaml.safe_dump(self._catalog()))
+        self._environment |= {"ULTRA_MODELS_PATH": str(models), "ULTRA_AUTH": "required"}
+        self._ultra("migrate")
+        self._key = self._ultra("keys", "create", "benchmark").strip()
+        serve = [*ULTRA, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        self._processes.start("ours", self._cores.pinned(serve), self._environment)
+        until(lambda: self._processes.are_up(self.port), "ours listens")
+
+    def address(self, manner: Manner) -> Address:
+        return Address(self.port, "/v1/chat/completions", self._key, f"{manner}-canned")
+
+    def _catalog(self) -> dict[str, object]:
+        """Each manner a server of its own, and a second model there to fall back on."""
+        models = {
+            f"{manner}-{name}": {"name": "canned-1", "fallbacks": [f"{manner}-spare"] if name == "canned" else []}
+            for manner in MANNERS
+            for name in ("canned", "spare")
+        }
+        return {
+            "servers": {manner: {"base_url": f"{self._upstream.base}/{manner}/v1"} for manner in MANNERS},
+            "defaults": {"models": ["at_once-canned"]},
+            "models": models,
+        }
+
+    def _ultra(self, *arguments: str) -> str:
+        environment = {**os.environ, **self._environment}
+        done = subprocess.run(
+            [*ULTRA, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=SETUP_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"ultra {arguments[0]}: {done.stderr.strip()[-500:]}")
+        return done.stdout
