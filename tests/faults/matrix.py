@@ -13,6 +13,8 @@ from tests.faults.history import History
 Do = Callable[[Field, int], Awaitable[None]]
 # Rows whose workers die by the dozen: a call that is unlucky often is not to be taken for poison.
 PATIENT = {"ULTRA_MAX_ATTEMPTS": "20"}
+# Rows in which workers are stopped softly: every call ends well within the drain time, so nothing need be run again.
+PATIENT_DRAIN = {"ULTRA_DRAIN_SECONDS": "10"}
 CALLS_IN_FLIGHT = 520
 
 
@@ -159,6 +161,7 @@ MATRIX = (
         times=3,
         sample=1,
         more=(checker.everything_completed, checker.nothing_rerun),
+        shape=Shape(environment=PATIENT_DRAIN),
         lacks=lacks_faketime,
     ),
     Row(
@@ -167,8 +170,7 @@ MATRIX = (
         times=10,
         sample=1,
         more=(checker.everything_completed, checker.nothing_rerun),
-        # every call is well within the drain time, so that nothing need be run again
-        shape=Shape(latency=(2.5, 3.5), environment={"ULTRA_DRAIN_SECONDS": "9"}),
+        shape=Shape(latency=(2.5, 3.5), environment=PATIENT_DRAIN),
     ),
     Row(
         "poison call that kills its worker",

@@ -68,7 +68,7 @@ def markdown(results: Sequence[Result], before: str = "") -> str:
             f"|{' --- |' * (len(HEADS) + len(RUN_HEADS))}",
             *lines.values(),
             "",
-            "`in flight` is the fewest calls that waited or ran when a fault was injected. `lost` counts jobs and calls",
+            """The page as `make faults` leaves it: each row as last run; those of `before` that did not run now stay."""
             "without their end. `asked again` counts questions that a model server got more than once.",
             "",
         ]
