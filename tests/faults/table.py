@@ -68,8 +68,8 @@ def markdown(results: Sequence[Result], before: str = "") -> str:
             f"|{' --- |' * (len(HEADS) + len(RUN_HEADS))}",
             *lines.values(),
             "",
-            """The page as `make faults` leaves it: each row as last run; those of `before` that did not run now stay."""
-            "without their end. `asked again` counts questions that a model server got more than once.",
+            "`in flight` is the fewest calls that waited or ran when a fault was injected. `lost` counts jobs and",
+            "calls without their end. `asked again` counts questions that a model server got more than once.",
             "",
         ]
     )
