@@ -106,7 +106,7 @@ async def gather(port: int, raw: bytes, streams: int, tokens: int, open_seconds:
 
 
 def _percentile(values: Sequence[float], number: int) -> float:
-    return statistics.quantiles(values, n=100)[number - 1] if len(values) > 1 else sum(values)
+    return statistics.quantiles(values, n=100, method="inclusive")[number - 1] if len(values) > 1 else sum(values)
 
 
 def main() -> None:

@@ -20,12 +20,16 @@ _SCRIPT = Path(__file__).parent / "post.lua"
 _SHORT = 0.95
 
 
+def require_programs() -> None:
+    """Raises RuntimeError with what to install."""
+    if missing := [name for name in ("wrk", "taskset") if shutil.which(name) is None]:
+        raise RuntimeError(f"no {' and no '.join(missing)}: apt-get install wrk util-linux")
+
+
 class Loads:
     """`directory` is for the requests, which the generators read from files."""
 
     def __init__(self, directory: Path) -> None:
-        if shutil.which("wrk") is None or shutil.which("taskset") is None:
-            raise RuntimeError("wrk and taskset are needed: apt-get install wrk util-linux")
         self._directory = directory
 
     def check(self, system: System) -> None:

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from benchmarks.gateway import stacks
 from benchmarks.gateway.field import started
-from benchmarks.gateway.loads import Loads
+from benchmarks.gateway.loads import Loads, require_programs
 from benchmarks.gateway.systems import Cores, System
 from benchmarks.gateway.venvs import made_from
 
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--stream", action="store_true", help="streams in place of whole answers")
     parser.add_argument("--system", choices=["ours", "bare"], default="ours")
     given = parser.parse_args()
+    require_programs()
     cores = Cores.of_this_machine()
     os.sched_setaffinity(0, {cores.others})
     with (

@@ -20,7 +20,7 @@ from benchmarks.gateway import stacks
 from benchmarks.gateway.field import NAMES, Field, started
 from benchmarks.gateway.figures import Figure, markdown
 from benchmarks.gateway.litellm_peer import LOCK
-from benchmarks.gateway.loads import Loads
+from benchmarks.gateway.loads import Loads, require_programs
 from benchmarks.gateway.measures import QUICK, WHOLE, Measures, Plan
 from benchmarks.gateway.profile import profiled
 from benchmarks.gateway.systems import Cores
@@ -34,6 +34,7 @@ PROFILE_SECONDS = 8
 def main() -> int:
     given = _parse()
     plan = QUICK if given.quick else WHOLE
+    require_programs()
     # before anything starts: children inherit the core and the number of files
     cores = Cores.of_this_machine()
     os.sched_setaffinity(0, {cores.others})

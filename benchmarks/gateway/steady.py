@@ -118,7 +118,7 @@ async def generate(port: int, raw: bytes, rate: float, seconds: float) -> dict[s
         async with asyncio.timeout(DRAIN_SECONDS):
             await steady.answered(count)
     took = sorted(steady.took)
-    p50, p99 = (statistics.quantiles(took, n=100)[n - 1] for n in (50, 99))
+    p50, p99 = (statistics.quantiles(took, n=100, method="inclusive")[n - 1] for n in (50, 99))
     return {
         "requests": count,
         "refused": steady.refused,

@@ -135,8 +135,8 @@ class Upstream(asyncio.Protocol):
 
     def _stream(self, head: bytes, with_usage: bool) -> None:
         if head.startswith(b"POST /paced/"):
-            first, *rest = self._canned.paced[with_usage]
-            self.send(first)
+            role, first, *rest = self._canned.paced[with_usage]
+            self.send(role + first)
             self._pace.add(self, deque(rest))
             return
         parts = self._canned.flushed[with_usage]
