@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+UPSTREAM = os.environ["BARE_UPSTREAM"]
+
 
 async def chat(request: Request) -> Response:
     body = orjson.loads(await request.body())
     manner, _, body["model"] = body["model"].partition("-")
-    url = f"{os.environ['BARE_UPSTREAM']}/{manner}/v1/chat/completions"
+    url = f"{UPSTREAM}/{manner}/v1/chat/completions"
     headers = {"authorization": "Bearer upstream", "content-type": "application/json"}
     upstream = await request.app.state.session.post(url, data=orjson.dumps(body), headers=headers)
     if body.get("stream"):

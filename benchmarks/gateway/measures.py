@@ -27,7 +27,7 @@ class Plan:
     open_seconds: float
 
 
-WHOLE = Plan(rounds=3, seconds=5, alone_seconds=2, memory_seconds=120, streams=2_000, crowd_tokens=160, open_seconds=6)
+WHOLE = Plan(rounds=3, seconds=5, alone_seconds=2, memory_seconds=90, streams=2_000, crowd_tokens=120, open_seconds=5)
 QUICK = Plan(rounds=1, seconds=2, alone_seconds=1, memory_seconds=6, streams=2_000, crowd_tokens=60, open_seconds=4)
 
 

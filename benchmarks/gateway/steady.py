@@ -14,6 +14,7 @@ import random
 import re
 import statistics
 import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -34,7 +35,7 @@ class Steady:
         self.took: list[float] = []
         self.refused = 0
         self.free: list[Connection] = []
-        self._due: list[float] = []
+        self._due: deque[float] = deque()
         self._connections = 0
         self._awaited: int | None = None
         self._all_answered = asyncio.Event()
@@ -63,7 +64,7 @@ class Steady:
 
     def is_free(self, connection: "Connection") -> None:
         if self._due:
-            connection.ask(self._due.pop(0))
+            connection.ask(self._due.popleft())
         else:
             self.free.append(connection)
 

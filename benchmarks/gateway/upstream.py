@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -67,7 +67,8 @@ class Pace:
         self._streams += 1
         self._slots[self._ticks % _SLOTS].append((upstream, rest))
         if self._streams == 1:
-            self._began_at, self._ticks = self._loop.time() - self._ticks / 1000, self._ticks
+            # nobody was served for a while: the next tick is a millisecond from now
+            self._began_at = self._loop.time() - self._ticks / 1000
             self._loop.call_later(0.001, self._tick)
 
     def _tick(self) -> None:
@@ -161,8 +162,7 @@ def _content_length(head: bytes) -> int:
 async def serve(port: int, paced_tokens: int) -> None:
     loop = asyncio.get_running_loop()
     canned, pace = Canned(paced_tokens), Pace(loop)
-    connection: Callable[[], Upstream] = lambda: Upstream(canned, pace, loop)  # noqa: E731  # typed
-    server = await loop.create_server(connection, "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(partial(Upstream, canned, pace, loop), "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 
