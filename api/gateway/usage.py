@@ -1,0 +1,45 @@
+"""What requests came to, for whoever writes it down."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from common.contracts.calls import Usage
+
+
+@dataclass(slots=True)
+class UsageRow:
+    """One request, ended. Times are milliseconds from the request's first byte.
+
+    `model` and `served_by` are catalog ids; `served_by` is None where nobody answered. `usage` is None where the
+    server did not count, `cost_usd` where no price is known.
+    """
+
+    owner: str
+    kind: Literal["chat", "completion", "embedding"]
+    model: str
+    status: Literal["completed", "failed", "cancelled"]
+    served_by: str | None = None
+    provider: str | None = None
+    error_code: str | None = None
+    usage: Usage | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    latency_ms: float = 0.0
+    time_to_first_token_ms: float | None = None
+    attempts: int = 0
+    is_streamed: bool = False
+
+
+class UsageLog(Protocol):
+    """Takes rows."""
+
+    def record(self, row: UsageRow) -> None:
+        """Have it written down. Returns at once and never fails."""
+        ...
+
+
+class Unrecorded:
+    """Forgets them."""
+
+    def record(self, row: UsageRow) -> None:
+        """See `UsageLog.record`."""
