@@ -1,17 +1,19 @@
 """Every line of the table: how it is taken, of whom, and what is asked of ours."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psutil
 from rich.progress import Progress
 
+from benchmarks.cpu import cpu_seconds
 from benchmarks.gateway.crowd import STALL_MS
 from benchmarks.gateway.field import Field
-from benchmarks.gateway.figures import AtMost, Figure, Times
+from benchmarks.gateway.figures import AtMost, Figure, Target, Times
 from benchmarks.gateway.loads import CONNECTIONS, Loads
 from benchmarks.gateway.memory import resident_megabytes, weigh
-from benchmarks.gateway.systems import System
+from benchmarks.gateway.systems import Manner, System
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,24 @@ class Measures:
                 self._loads.rate(system, "at_once", is_streamed=is_streamed, seconds=seconds)
 
     def rates(self) -> None:
-        targets = (Times("LiteLLM", 20), Times("bare", 0.5))
-        figure = Figure(f"requests a second, {CONNECTIONS} connections", "", targets)
-        self._turns(figure, lambda system: self._rate(system, is_streamed=False), with_direct=True)
-        for name, samples in figure.samples.items():
+        requests = self._rates(
+            f"requests a second, {CONNECTIONS} connections",
+            (Times("LiteLLM", 20), Times("bare", 0.5)),
+            lambda system: self._rate(system, "at_once", is_streamed=False),
+        )
+        for name, samples in requests.samples.items():
             self._peak_rates[name] = max(samples)
-        targets = (Times("LiteLLM", 50), Times("bare", 0.5))
-        figure = Figure(f"streams of 64 chunks a second, {CONNECTIONS} connections", "", targets)
-        self._turns(figure, lambda system: self._rate(system, is_streamed=True), with_direct=True)
-        figure = Figure("… each chunk flushed by the upstream", "")
-        self._turns(figure, self._flushed, with_direct=True, without=("LiteLLM",))
+        self._rates(
+            f"streams of 64 chunks a second, {CONNECTIONS} connections",
+            (Times("LiteLLM", 50), Times("bare", 0.5)),
+            lambda system: self._rate(system, "at_once", is_streamed=True),
+        )
+        self._rates(
+            "streams, each chunk flushed by the upstream",
+            (),
+            lambda system: self._rate(system, "flushed", is_streamed=True),
+            without=("LiteLLM",),
+        )
 
     def latencies(self) -> None:
         """Ours less direct, in the same round."""
@@ -131,13 +141,30 @@ class Measures:
         self._progress.advance(step)
         self.figures += [end, start, growth]
 
-    def _rate(self, system: System, *, is_streamed: bool) -> float:
+    def _rates(
+        self, name: str, targets: Sequence[Target], take: Callable[[System], float], without: Sequence[str] = ()
+    ) -> Figure:
+        """A rate, and what it would be if nothing else ran on this machine: by CPU time of its own."""
+        rate, by_cpu = Figure(name, "", targets), Figure("… for a second of its CPU time", "")
+        core = Figure("… of its core that it got", "%")
+
+        def taken(system: System) -> float:
+            began, before = time.monotonic(), cpu_seconds({"it": system.pid})["it"]
+            sample = take(system)
+            seconds, busy = time.monotonic() - began, cpu_seconds({"it": system.pid})["it"] - before
+            if system is not self._field.direct:
+                by_cpu.add(system.name, sample * seconds / busy)
+                core.add(system.name, 100 * busy / seconds)
+            return sample
+
+        self._turns(rate, taken, with_direct=True, without=without)
+        self.figures += [by_cpu, core]
+        return rate
+
+    def _rate(self, system: System, manner: Manner, *, is_streamed: bool) -> float:
         # answers that take seconds need a longer look, or those under way at its end are a third of all
         seconds = self._plan.seconds * (2 if system.name == "LiteLLM" and is_streamed else 1)
-        return self._loads.rate(system, "at_once", is_streamed=is_streamed, seconds=seconds)
-
-    def _flushed(self, system: System) -> float:
-        return self._loads.rate(system, "flushed", is_streamed=True, seconds=self._plan.seconds)
+        return self._loads.rate(system, manner, is_streamed=is_streamed, seconds=seconds)
 
     def _turns(
         self,

@@ -95,6 +95,8 @@ def _heading(is_quick: bool) -> str:
         " ratios. One process on one core; upstream, load, Postgres and Valkey on another. Ours asks for a key and"
         " has limits, usage and fallbacks on; LiteLLM asks for a key; the bare pass-through for nothing. *direct* is"
         " the upstream without a gateway: where a figure comes near to it, it is the upstream that was measured."
+        " Where a system that is asked all the time got less than its whole core, somebody else was there: read the"
+        " rate for a second of its CPU time."
     )
 
 
