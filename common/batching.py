@@ -13,7 +13,8 @@ class Batcher(Generic[Item, Result]):
 
     A lone item waits `linger_seconds` for company, none by default; under load the batch grows to what
     arrived during the flush before it. `flush` returns one result an item, in order; if it raises,
-    every submitter of that batch gets the exception. Belongs to one event loop.
+    every submitter of that batch gets the exception. Where `is_of_one` says that the exception is one item's fault,
+    each is flushed alone, so that the others do not pay for it. Belongs to one event loop.
     """
 
     def __init__(
@@ -22,8 +23,10 @@ class Batcher(Generic[Item, Result]):
         *,
         max_items: int = 200,
         linger_seconds: float = 0,
+        is_of_one: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
         self._flush = flush
+        self._is_of_one = is_of_one
         self._max_items = max_items
         self._linger_seconds = linger_seconds
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
@@ -51,6 +54,10 @@ class Batcher(Generic[Item, Result]):
         try:
             results = await self._flush([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001  # handed to every waiting caller
+            if len(batch) > 1 and self._is_of_one(error):
+                for one in batch:
+                    await self._flush_batch([one])
+                return
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

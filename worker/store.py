@@ -1,11 +1,13 @@
 """The engine's hot statements, gathered into batches: one round trip for what comes in together."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import TextClause
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,12 +17,15 @@ from common.contracts.calls import Answer, Call, CallStatus
 from common.counters import Count
 from common.database import calls as call_statements
 from common.database import jobs as job_statements
+from common.database.faults import is_of_a_row
 from common.lanes import Lane, lane_of
 from common.routing import Route
 from worker.counters import Tally
 
 # A round's calls arrive within a few milliseconds of each other; waiting for them halves the round trips.
 LINGER_SECONDS = 0.002
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,15 @@ class Store:
         self._grace = grace
         self._places = places
         self._claims: Batcher[UUID, Claim | None] = Batcher(self._claim_all, linger_seconds=LINGER_SECONDS)
-        self._endings: Batcher[Ending, int | None] = Batcher(self._finish_all, linger_seconds=LINGER_SECONDS)
-        self._rounds: Batcher[list[dict[str, Any]], Lane | None] = Batcher(self._begin_all, max_items=50)
-        self._outcomes: Batcher[dict[str, Any], Ended | None] = Batcher(self._end_all, max_items=50)
+        self._endings: Batcher[Ending, int | None] = Batcher(
+            self._finish_all, linger_seconds=LINGER_SECONDS, is_of_one=is_of_a_row
+        )
+        self._rounds: Batcher[list[dict[str, Any]], Lane | None] = Batcher(
+            self._begin_all, max_items=50, is_of_one=is_of_a_row
+        )
+        self._outcomes: Batcher[dict[str, Any], Ended | None] = Batcher(
+            self._end_all, max_items=50, is_of_one=is_of_a_row
+        )
         self._loads: Batcher[UUID, RowMapping | None] = Batcher(self._load_all, max_items=50)
 
     async def claim(self, call_id: UUID) -> Claim | None:
@@ -128,17 +139,7 @@ class Store:
 
     async def _claim_all(self, ids: Sequence[UUID]) -> list[Claim | None]:
         rows = await self.fetch(call_statements.claim(ids, self._worker, self._lease, self._suspicious))
-        claims = {
-            row["id"]: Claim(
-                row["id"],
-                row["job_id"],
-                row["attempt"],
-                row["model"],
-                Call(**row["request"]),
-                Route(**row["route"] or {}),
-            )
-            for row in rows
-        }
+        claims = {row["id"]: _claim(row) for row in rows}
         self._tally[Count.CLAIMS] += len(claims)
         self._tally[Count.DUPLICATE_CLAIMS] += len(ids) - len(claims)
         # pop: of two deliveries of one call in one batch, one gets the claim
@@ -183,3 +184,17 @@ class Store:
             rows = (await connection.execute(job_statements.with_calls(list(set(ids))))).mappings().all()
         by_id = {row["id"]: row for row in rows}
         return [by_id.get(job_id) for job_id in ids]
+
+
+def _claim(row: RowMapping) -> Claim | None:
+    """None for a call that another version wrote and this one cannot read.
+
+    Its lease runs out, and another worker may try; once as many as may have tried, it is given up.
+    """
+    try:
+        call, route = Call(**row["request"]), Route(**row["route"] or {})
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        logger.error("call %s is not for this version: %s", row["id"], faults)  # noqa: TRY400  # it may quote a prompt
+        return None
+    return Claim(row["id"], row["job_id"], row["attempt"], row["model"], call, route)

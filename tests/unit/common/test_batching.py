@@ -59,3 +59,14 @@ async def test_a_submitter_that_gave_up_hurts_nobody() -> None:
     with pytest.raises(asyncio.CancelledError):
         await impatient
     assert await patient == 4
+
+
+async def test_one_items_fault_is_no_other_items() -> None:
+    async def flush(items: Sequence[int]) -> list[int]:
+        if 2 in items:
+            raise ValueError("2 is odd")
+        return [2 * item for item in items]
+
+    batcher = Batcher(flush, is_of_one=lambda error: isinstance(error, ValueError))
+    first, odd, last = await asyncio.gather(*map(batcher.submit, (1, 2, 3)), return_exceptions=True)
+    assert (first, type(odd), last) == (2, ValueError, 6)
