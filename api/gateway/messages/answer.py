@@ -1,0 +1,152 @@
+"""A chat completion in Anthropic's words: a whole message, or the events of a stream.
+
+Source: Anthropic's API reference, "Messages" and "Streaming Messages".
+"""
+
+from typing import Any
+
+import orjson
+
+Json = dict[str, Any]
+
+STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+# Where models that think put their thoughts, by the servers that have them.
+THOUGHTS = ("reasoning_content", "reasoning")
+
+
+def message(completion: Json, model: str) -> Json:
+    """The first choice of a chat completion as a message."""
+    choice = completion["choices"][0]
+    said = choice["message"]
+    content: list[Json] = []
+    if thoughts := _thoughts(said):
+        content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
+    if text := said.get("content") or said.get("refusal"):
+        content.append({"type": "text", "text": text})
+    content += [_tool_use(call) for call in said.get("tool_calls") or ()]
+    return {
+        **_head(completion.get("id"), model),
+        "content": content,
+        "stop_reason": STOP_REASONS.get(choice.get("finish_reason"), "end_turn"),
+        "stop_sequence": None,
+        "usage": usage(completion.get("usage")),
+    }
+
+
+def usage(counted: Json | None) -> Json:
+    """Tokens as Anthropic counts them: what was read from a cache stands apart from the rest of the prompt."""
+    counted = counted or {}
+    cached = (counted.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return {
+        "input_tokens": max(0, (counted.get("prompt_tokens") or 0) - cached),
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": cached,
+        "output_tokens": counted.get("completion_tokens") or 0,
+    }
+
+
+class MessageStream:
+    """Turns chunks into events; one block is open at a time, as the protocol wants it."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._has_begun = False
+        self._blocks = 0
+        self._open: tuple[str, int] | None = None
+        self._stop_reason = "end_turn"
+        self._usage: Json | None = None
+
+    def feed(self, chunk: Json) -> bytes:
+        """The events that a chunk comes to; maybe none."""
+        events = self._begin(chunk)
+        self._usage = chunk.get("usage") or self._usage
+        for choice in chunk.get("choices") or ():
+            delta = choice.get("delta") or {}
+            if thoughts := _thoughts(delta):
+                events += self._block("thinking", 0, {"type": "thinking", "thinking": "", "signature": ""})
+                events += self._delta({"type": "thinking_delta", "thinking": thoughts})
+            if text := delta.get("content") or delta.get("refusal"):
+                events += self._block("text", 0, {"type": "text", "text": ""})
+                events += self._delta({"type": "text_delta", "text": text})
+            for call in delta.get("tool_calls") or ():
+                events += self._tool_call(call)
+            if reason := choice.get("finish_reason"):
+                self._stop_reason = STOP_REASONS.get(reason, "end_turn")
+        return events
+
+    def end(self) -> bytes:
+        """The end of a stream that is whole."""
+        said = {"stop_reason": self._stop_reason, "stop_sequence": None}
+        return (
+            self._begin({})
+            + self._close()
+            + _event("message_delta", {"delta": said, "usage": usage(self._usage)})
+            + _event("message_stop", {})
+        )
+
+    @staticmethod
+    def fail(kind: str, text: str) -> bytes:
+        """The end of one that broke off: no `message_stop` follows."""
+        return _event("error", {"error": {"type": kind, "message": text}})
+
+    def _begin(self, chunk: Json) -> bytes:
+        if self._has_begun:
+            return b""
+        self._has_begun = True
+        head = {**_head(chunk.get("id"), self._model), "content": [], "stop_reason": None, "stop_sequence": None}
+        return _event("message_start", {"message": {**head, "usage": usage(chunk.get("usage"))}})
+
+    def _tool_call(self, call: Json) -> bytes:
+        function = call.get("function") or {}
+        block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+        events = self._block("tool_use", call.get("index") or 0, block)
+        if arguments := function.get("arguments"):
+            events += self._delta({"type": "input_json_delta", "partial_json": arguments})
+        return events
+
+    def _block(self, kind: str, index: int, block: Json) -> bytes:
+        """Open a block unless that one is open."""
+        if self._open == (kind, index):
+            return b""
+        events = self._close()
+        self._open = (kind, index)
+        return events + _event("content_block_start", {"index": self._blocks, "content_block": block})
+
+    def _delta(self, delta: Json) -> bytes:
+        return _event("content_block_delta", {"index": self._blocks, "delta": delta})
+
+    def _close(self) -> bytes:
+        if self._open is None:
+            return b""
+        self._open = None
+        self._blocks += 1
+        return _event("content_block_stop", {"index": self._blocks - 1})
+
+
+def _head(completion_id: Any, model: str) -> Json:
+    return {"id": f"msg_{completion_id or 'unknown'}", "type": "message", "role": "assistant", "model": model}
+
+
+def _thoughts(said: Json) -> str | None:
+    return next((said[name] for name in THOUGHTS if isinstance(said.get(name), str) and said[name]), None)
+
+
+def _tool_use(call: Json) -> Json:
+    arguments = call["function"].get("arguments") or "{}"
+    try:
+        parsed = orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        parsed = None
+    # an object is what the API promises; what the model wrote instead is shown as it wrote it
+    given = parsed if isinstance(parsed, dict) else {"arguments": arguments}
+    return {"type": "tool_use", "id": call.get("id"), "name": call["function"].get("name"), "input": given}
+
+
+def _event(name: str, data: Json) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps({"type": name, **data}))
