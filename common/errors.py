@@ -9,10 +9,13 @@ AppError
 │   ├── ModelGone                 409, names the models
 │   ├── Unauthenticated           401
 │   └── Forbidden                 403
+│       └── ModelNotAllowed       names the model
 ├── NotFound                      404
 │   ├── JobNotFound
 │   └── ModelNotFound             lists the nearest names
 ├── Busy                          429, with retry_after
+│   └── RateLimitExceeded         a limit of the key, with headers that tell how it stands
+│       └── InsufficientQuota     its budget
 ├── DependencyDown                503, with retry_after
 ├── ConfigError                   stops the start, one line
 ├── WorkflowChanged               a recipe changed under a running job
@@ -30,7 +33,7 @@ AppError
     └── ContentRefused
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class AppError(Exception):
@@ -107,6 +110,17 @@ class Forbidden(BadRequest):
     code = "forbidden"
 
 
+class ModelNotAllowed(Forbidden):
+    """This API key may not use the model."""
+
+    # OpenAI's own: 403 with this code is what a project gets that may not use a model. Our models' names are
+    # no secret, so that a 404 would hide nothing, and keep whoever made the key from seeing what is wrong.
+    code = "model_not_found"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"This API key may not use the model {model!r}: `ultra keys update` can allow it.")
+
+
 class NotFound(AppError):
     """There is nothing here."""
 
@@ -135,6 +149,29 @@ class Busy(AppError):
     code = "busy"
     is_retryable = True
     retry_after_seconds = 1.0
+
+
+class RateLimitExceeded(Busy):
+    """A limit of this API key is reached."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after_seconds: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.headers = headers or {}
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+
+
+class InsufficientQuota(RateLimitExceeded):
+    """The budget of this API key is spent."""
+
+    code = "insufficient_quota"
+    is_retryable = False
 
 
 class DependencyDown(AppError):

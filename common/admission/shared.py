@@ -113,6 +113,8 @@ class SharedAccounts:
             answers = await self._script(args=[orjson.dumps([operation for operation, _ in batch])])
         except (RedisError, OSError) as error:
             logger.debug("%d operations not done: %s", len(batch), error)
+            # Whoever waits behind them need not find out for themselves.
+            batch, self._waiting = [*batch, *self._waiting], []
         for number, (_, waiting) in enumerate(batch):
             if waiting is None or waiting.done():  # its caller may have gone
                 continue
