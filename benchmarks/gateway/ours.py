@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 
+import psycopg
 import yaml
 
 from benchmarks.gateway.systems import MANNERS, Address, Cores, Direct, Manner
@@ -12,6 +13,12 @@ from benchmarks.processes import Processes, free_port
 from benchmarks.systems import until
 
 SETUP_SECONDS = 60
+# counted at every request and never reached
+_LIMITS = """
+    UPDATE api_keys
+    SET requests_per_minute = 1e8, tokens_per_minute = 1e11, parallel_calls = 1e6, budget_usd = 1e6
+"""
+_PRICE = {"prompt_usd_per_million": 2.5, "completion_usd_per_million": 10}
 
 
 class Ours:
@@ -35,6 +42,8 @@ class Ours:
         self._environment |= {"ULTRA_MODELS_PATH": str(models), "ULTRA_AUTH": "required"}
         self._ultra("migrate")
         self._key = self._ultra("keys", "create", "benchmark").strip()
+        with psycopg.connect(self._environment["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(_LIMITS)
         serve = [*ULTRA, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         self._processes.start("ours", self._cores.pinned(serve), self._environment)
         until(lambda: self._processes.are_up(self.port), "ours listens")
@@ -45,9 +54,9 @@ class Ours:
     def _catalog(self) -> dict[str, object]:
         """Each manner a server of its own, and a second model there to fall back on."""
         models = {
-            f"{manner}-{name}": {"name": "canned-1", "fallbacks": [f"{manner}-spare"] if name == "canned" else []}
+            f"{manner}-{name}": {"name": "canned-1", "price": _PRICE, "fallbacks": fallbacks}
             for manner in MANNERS
-            for name in ("canned", "spare")
+            for name, fallbacks in (("canned", [f"{manner}-spare"]), ("spare", []))
         }
         return {
             "servers": {manner: {"base_url": f"{self._upstream.base}/{manner}/v1"} for manner in MANNERS},
