@@ -104,7 +104,7 @@ class MessageStream:
 
     def _tool_call(self, call: Json) -> bytes:
         function = call.get("function") or {}
-        block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+        block: Json = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
         events = self._block("tool_use", call.get("index") or 0, block)
         if arguments := function.get("arguments"):
             events += self._delta({"type": "input_json_delta", "partial_json": arguments})

@@ -1,0 +1,1 @@
+"""OpenAI's Responses API over chat completions, without its memory: nothing is stored between requests. Pure."""
