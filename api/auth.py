@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers
 
 from api.database import Database
+from common.contracts.limits import UNLIMITED, Limits
 from common.database import keys
 from common.errors import ConfigError, DependencyDown, Forbidden, Unauthenticated
 from common.settings import Settings
 
-# A revoked key works this much longer; a busy key costs one query in this time.
+# A revoked key works this much longer, and a changed one by its old limits; a busy key costs one query in this time.
 CACHE_SECONDS = 5.0
 # Room for every key of a large installation; past it somebody is guessing, and the cache starts anew.
 MAX_CACHED_KEYS = 10_000
@@ -26,6 +27,7 @@ class Caller:
 
     owner: str = ""
     scopes: frozenset[str] = field(default=frozenset({"submit", "read"}))
+    limits: Limits = UNLIMITED
 
     @property
     def sees(self) -> str | None:
@@ -81,7 +83,7 @@ class Auth:
 
     async def _ask(self, key: str) -> Caller | None:
         row = await self._database.first(keys.find(key))
-        return Caller(str(row["id"]), frozenset(row["scopes"])) if row else None
+        return Caller(str(row["id"]), frozenset(row["scopes"]), keys.limits_of(row)) if row else None
 
 
 def presented_key(headers: Headers) -> str | None:

@@ -1,4 +1,4 @@
-"""`ultra keys create`, `list` and `revoke`: straight to the database, so that a first key can be made."""
+"""`ultra keys create`, `list`, `update` and `revoke`: straight to the database, so that a first key can be made."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,6 +6,16 @@ from uuid import UUID
 
 import typer
 
+from cli.key_limits import (
+    BudgetOption,
+    ModelsOption,
+    ParallelOption,
+    PeriodOption,
+    RequestsOption,
+    TokensOption,
+    changed,
+    told,
+)
 from cli.options import JsonOption
 
 if TYPE_CHECKING:
@@ -13,6 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Executable
     from sqlalchemy.engine import RowMapping
+
+    from common.contracts.limits import Limits
 
 keys = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="API keys, in the database of DATABASE_URL or of `ultra up`."
@@ -26,25 +38,42 @@ def create(
         list[str] | None,
         typer.Option("--scope", "-s", metavar="A,B", help="submit, read, lifecycle, admin."),
     ] = None,
+    models: ModelsOption = None,
+    requests: RequestsOption = None,
+    tokens: TokensOption = None,
+    parallel: ParallelOption = None,
+    budget: BudgetOption = None,
+    period: PeriodOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key and print it: once, for only its digest is stored.
+    """Make a key and print it: once, for only its digest is stored. A limit that is left out is none.
 
     \b
     ultra keys create laptop
     ULTRA_API_KEY=$(ultra keys create ci --scope submit,read)
+    ultra keys create intern --models phi3,gpt4 --tokens-per-minute 20000 --budget 5
     """  # noqa: D301  # \b keeps the examples' lines apart
     from cli.terminal import diagnostics, print_json
+    from common.contracts.limits import UNLIMITED
     from common.database import keys as statements
     from common.ids import uuid7
 
     scopes = [one.strip() for some in scope or ["submit,read"] for one in some.split(",") if one.strip()]
     if unknown := set(scopes) - set(statements.SCOPES):
         raise typer.BadParameter(f"no scope {', '.join(sorted(unknown))}: choose from {', '.join(statements.SCOPES)}")
+    limits = changed(
+        UNLIMITED,
+        models=models,
+        requests_per_minute=requests,
+        tokens_per_minute=tokens,
+        parallel_calls=parallel,
+        budget_usd=budget,
+        budget_period=period,
+    )
     key_id, key = uuid7(), statements.generate()
-    _execute(statements.create(key_id, name, key, scopes))
+    _execute(statements.create(key_id, name, key, scopes, limits))
     if as_json:
-        print_json({"id": str(key_id), "name": name, "scopes": scopes, "key": key})
+        print_json({"id": str(key_id), "name": name, "scopes": scopes, "key": key} | _document(limits))
         return
     typer.echo(key)
     diagnostics().out(f"Shown this once. Revoke it with: ultra keys revoke {key_id}")
@@ -63,7 +92,7 @@ def list_keys(as_json: JsonOption = False) -> None:
         print_json({"data": [{str(name): value for name, value in row.items()} for row in rows]})
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("id", "name", "key", "scopes", "created", "revoked"):
+    for column in ("id", "name", "key", "scopes", "limits", "created", "revoked"):
         table.add_column(column, no_wrap=column == "id")
     for row in rows:
         table.add_row(
@@ -71,10 +100,51 @@ def list_keys(as_json: JsonOption = False) -> None:
             row["name"],
             f"{row['prefix']}…",
             ", ".join(row["scopes"]),
+            told(statements.limits_of(row)),
             f"{row['created_at']:%Y-%m-%d %H:%M}",
             f"{row['revoked_at']:%Y-%m-%d %H:%M}" if row["revoked_at"] else "",
         )
     output().print(table)
+
+
+@keys.command()
+def update(
+    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="From `ultra keys list`.")],
+    models: ModelsOption = None,
+    requests: RequestsOption = None,
+    tokens: TokensOption = None,
+    parallel: ParallelOption = None,
+    budget: BudgetOption = None,
+    period: PeriodOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a key's limits; those that are left out stay. In force within seconds.
+
+    \b
+    ultra keys update 0192f0c1-… --requests-per-minute 60 --parallel 4
+    ultra keys update 0192f0c1-… --budget 20 --per day --models all
+    ultra keys update 0192f0c1-… --tokens-per-minute none
+    """  # noqa: D301  # \b keeps the examples' lines apart
+    from cli.exits import CommandFailed
+    from cli.terminal import print_json
+    from common.database import keys as statements
+
+    found = _execute(statements.limits(key_id))
+    limits = found and changed(
+        statements.limits_of(found[0]),
+        models=models,
+        requests_per_minute=requests,
+        tokens_per_minute=tokens,
+        parallel_calls=parallel,
+        budget_usd=budget,
+        budget_period=period,
+    )
+    if not limits or not _execute(statements.limit(key_id, limits)):
+        raise CommandFailed(f"No live key {key_id}: see `ultra keys list`.")
+    if as_json:
+        print_json({"id": str(key_id)} | _document(limits))
+        return
+    typer.echo(told(limits) or "no limits")
 
 
 @keys.command()
@@ -86,6 +156,12 @@ def revoke(key_id: Annotated[UUID, typer.Argument(metavar="ID", help="From `ultr
     if not _execute(statements.revoke(key_id)):
         raise CommandFailed(f"No live key {key_id}: see `ultra keys list`.")
     typer.echo("revoked")
+
+
+def _document(limits: "Limits") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(limits) | {"models": None if limits.models is None else sorted(limits.models)}
 
 
 def _execute(statement: "Executable") -> "Sequence[RowMapping]":

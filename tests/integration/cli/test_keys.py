@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.database import keys
@@ -31,6 +33,54 @@ async def test_a_key_works_from_its_creation_to_its_revocation(postgres_url: str
     assert await found(postgres_url, key) is None
     again = ultra(tmp_path, "keys", "revoke", entry["id"], DATABASE_URL=postgres_url)
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+
+
+LIMITS = ("requests_per_minute", "tokens_per_minute", "parallel_calls", "budget_usd", "budget_period", "models")
+
+
+def test_limits_are_given_shown_changed_and_lifted(postgres_url: str, tmp_path: Path) -> None:
+    def keys(*arguments: str) -> Any:
+        run = ultra(tmp_path, "keys", *arguments, "--json", DATABASE_URL=postgres_url)
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    given = ("--requests-per-minute", "60", "--tokens-per-minute", "20000", "--parallel", "4", "--budget", "$2.5")
+    made = keys("create", "intern", *given, "--models", "gpt4,mock-a")
+    expected = [60, 20_000, 4, 2.5, "month", ["mock-a", "openai-gpt4o"]]
+    assert [made[name] for name in LIMITS] == expected
+    [listed] = keys("list")["data"]
+    assert [listed[name] for name in LIMITS] == expected
+
+    changed = keys("update", made["id"], "--parallel", "none", "--per", "day", "--models", "all")
+    assert [changed[name] for name in LIMITS] == [60, 20_000, None, 2.5, "day", None]
+    [listed] = keys("list")["data"]
+    assert [listed[name] for name in LIMITS] == [60, 20_000, None, 2.5, "day", None]
+
+    shown = ultra(tmp_path, "keys", "update", made["id"], "--budget", "none", DATABASE_URL=postgres_url)
+    assert shown.stdout == "60 requests/min, 20,000 tokens/min\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--requests-per-minute", "0"),
+        ("--tokens-per-minute", "many"),
+        ("--parallel", "-1"),
+        ("--budget", "nan"),
+        ("--budget", "-1"),
+        ("--per", "week"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused_by_name(tmp_path: Path, option: str, value: str) -> None:
+    refused = ultra(tmp_path, "keys", "create", "x", option, value, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert refused.returncode == 2
+    assert option in refused.stderr
+
+
+def test_a_key_that_is_not_there_has_no_limits(postgres_url: str, tmp_path: Path) -> None:
+    nobody = "019aa000-0000-7000-8000-000000000000"
+    refused = ultra(tmp_path, "keys", "update", nobody, "--parallel", "1", DATABASE_URL=postgres_url)
+    assert (refused.returncode, refused.stderr) == (1, f"error: No live key {nobody}: see `ultra keys list`.\n")
 
 
 def test_without_a_database_there_is_one_line_that_says_so(tmp_path: Path) -> None:
