@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Answer, Attempt, ErrorDetail
+from common.database.faults import is_of_a_row
 from common.errors import AppError
 from common.events import EventSink
 from common.routing import (
@@ -35,10 +36,8 @@ from common.routing import (
 from common.upstreams import Upstreams
 from worker.asking import Asker, milliseconds_since
 from worker.leases import Held, Leases
+from worker.patience import patiently
 from worker.store import Claim, Ending, Store
-
-# How long a result is kept in hand while Postgres is away; by then the lease is long gone.
-RECORD_PATIENCE_SECONDS = 120.0
 
 logger = logging.getLogger(__name__)
 
@@ -144,12 +143,12 @@ class CallRunner:
         claim = held.claim
         try:
             return await self._travel(self._begin(held))
-        except (SQLAlchemyError, OSError) as error:
-            logger.warning("call %s left to the sweep, Postgres is away: %s", claim.call_id, error)
-            return None
         except AppError as error:  # the model left the catalog
             answer = _failure(claim, error, attempts=claim.attempt - 1)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, SQLAlchemyError | OSError) and not is_of_a_row(error):
+                logger.warning("call %s left to the sweep, Postgres is away: %s", claim.call_id, error)
+                return None
             logger.exception("call %s failed in our own code", claim.call_id)
             fault = AppError("The call failed in our own code; the worker's log says where.")
             answer = _failure(claim, fault, attempts=claim.attempt)
@@ -222,7 +221,7 @@ class CallRunner:
 
     async def _next_step(self, trip: Trip) -> Step:
         is_retryable = trip.history[-1].code in RETRYABLE
-        has_budget = is_retryable and await self._store.retries(trip.claim.job_id) < self._limits.job_retries
+        has_budget = is_retryable and await self._retries(trip) < self._limits.job_retries
         step = next_step(
             trip.chain,
             trip.history,
@@ -233,6 +232,10 @@ class CallRunner:
         last = trip.history[-1]
         logger.info("call %s: %s: %s; %s", trip.claim.call_id, last.model, last.message, step)
         return step
+
+    async def _retries(self, trip: Trip) -> int:
+        retries, _ = await patiently(lambda: self._store.retries(trip.claim.job_id))
+        return retries
 
     async def _renew(self, trip: Trip) -> bool:
         """Draw the token of the next upstream request; False if the call is no longer ours."""
@@ -249,16 +252,15 @@ class CallRunner:
         held.begin_writing()
         claim = held.claim
         ending = Ending(claim.call_id, claim.attempt, answer.status, answer)
-        deadline = time.monotonic() + RECORD_PATIENCE_SECONDS
-        while True:
-            try:
-                pending = await self._store.finish_call(ending)
-                break
-            except (SQLAlchemyError, OSError) as error:
-                if time.monotonic() > deadline:
-                    logger.error("result of call %s given up, it will be run again: %s", claim.call_id, error)  # noqa: TRY400
-                    return None
-                await asyncio.sleep(0.5)
+        try:
+            pending, is_repeated = await patiently(lambda: self._store.finish_call(ending))
+            if pending is None and is_repeated:
+                pending, _ = await patiently(lambda: self._store.recorded(ending))
+        except (SQLAlchemyError, OSError) as error:
+            if is_of_a_row(error):
+                raise
+            logger.error("result of call %s given up, it will be run again: %s", claim.call_id, error)  # noqa: TRY400
+            return None
         if pending is None:
             logger.warning("late result of call %s, attempt %d, refused", claim.call_id, claim.attempt)
             return None
@@ -273,7 +275,8 @@ class CallRunner:
     async def _hand_on(self, trip: Trip, entry: ModelEntry, delay_seconds: float) -> None:
         """Back into the queue, durably: no thread waits, and a killed worker forgets nothing."""
         route = trip.route(entry).model_dump(mode="json")
-        is_released = await self._release(trip.claim, delay_seconds, queue=entry.queue, route=route)
+        row = _released(trip.claim, delay_seconds) | {"queue": entry.queue, "route": route}
+        is_released, _ = await patiently(lambda: self._store.release([row]))
         if is_released and trip.has_asked:
             self._reset(trip.claim.job_id, trip.claim.call_id, trip.claim.attempt + 1)
         if is_released and delay_seconds == 0:
@@ -281,20 +284,21 @@ class CallRunner:
 
     async def _give_back(self, claim: Claim) -> None:
         """Cancelled from outside: a stopping worker hands the call on; a lost claim is not ours to touch."""
-        if self.is_draining and await self._release(claim, 0):
-            self._reset(claim.job_id, claim.call_id, claim.attempt + 1)
-
-    async def _release(self, claim: Claim, delay_seconds: float, **changes: Any) -> bool:
-        row = {"id": str(claim.call_id), "attempt": claim.attempt, "delay": delay_seconds, **changes}
+        if not self.is_draining:
+            return
         try:
-            return bool(await self._store.release([row]))
+            if await self._store.release([_released(claim, 0)]):
+                self._reset(claim.job_id, claim.call_id, claim.attempt + 1)
         except (SQLAlchemyError, OSError) as error:
             logger.warning("call %s not released, its lease will run out: %s", claim.call_id, error)
-            return False
 
     def _reset(self, job_id: UUID, call_id: UUID, attempt: int) -> None:
         """Tell watchers that what they saw of this call counts no more."""
         self._events.append(job_id, "call.reset", {"call": str(call_id), "attempt": attempt})
+
+
+def _released(claim: Claim, delay_seconds: float) -> dict[str, Any]:
+    return {"id": str(claim.call_id), "attempt": claim.attempt, "delay": delay_seconds}
 
 
 def _failed(trip: Trip, error: ErrorDetail) -> Answer:

@@ -102,6 +102,12 @@ class Store:
         """Record a result; returns the calls its round still waits for, or None if the token was stale."""
         return await self._endings.submit(ending)
 
+    async def recorded(self, ending: Ending) -> int | None:
+        """For a result whose reply was lost: as `finish_call`, if it is this one that is recorded."""
+        statement = call_statements.recorded(ending.call_id, ending.attempt, ending.status)
+        rows = await self.fetch(statement)
+        return int(rows[0]["pending"]) if rows else None
+
     async def load_job(self, job_id: UUID) -> RowMapping | None:
         """The job's row with its `calls`."""
         return await self._loads.submit(job_id)

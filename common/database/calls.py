@@ -101,6 +101,13 @@ _FINISH = text(
     """
 ).bindparams(bindparam("rows", type_=JSONB))
 
+_RECORDED = text(
+    """
+    SELECT j.pending FROM calls c JOIN jobs j ON j.id = c.job_id
+    WHERE c.id = :id AND c.attempt = :attempt AND c.status = :status
+    """
+)
+
 _RELEASE = text(
     """
     WITH handed AS (
@@ -224,6 +231,11 @@ def finish(rows: list[dict[str, Any]], grace: timedelta) -> TextClause:
     completed its round: the chord's body should fire, and the sweep rings after `grace` if it does not.
     """
     return _FINISH.bindparams(rows=rows, grace=grace.total_seconds())
+
+
+def recorded(call_id: UUID, attempt: int, status: str) -> TextClause:
+    """`pending` of the call's job, if this claim ended the call; no row if it did not."""
+    return _RECORDED.bindparams(id=call_id, attempt=attempt, status=status)
 
 
 def release(rows: list[dict[str, Any]]) -> TextClause:
