@@ -112,6 +112,13 @@ class Settings(BaseSettings):
     google_api_key: ApiKey | None = None
     google_base_url: HttpBase = "https://generativelanguage.googleapis.com"
     ollama_base_url: HttpBase = "http://127.0.0.1:11434"
+    llm_provider: Literal["local", "claude"] = Field(
+        "local", description="Who answers as `ivy-orchestrator`: Ollama's OLLAMA_MODEL, or the catalog's `claude`."
+    )
+    ollama_model: str = Field("llama3.1", min_length=1, max_length=190)
+    knowledge_agent_url: HttpBase | None = Field(
+        None, description="Asked for documents before `ivy-orchestrator` answers."
+    )
     http_proxy: str | None = Field(None, description="For http:// servers; never for loopback.")
     https_proxy: str | None = Field(None, description="For https:// servers.")
     no_proxy: str = Field("", description="Hosts reached without a proxy, comma separated.")

@@ -11,7 +11,13 @@ ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "config" / "env.example"
 SETTINGS = [name.upper() for name in Settings.model_fields]
 # Their defaults are "none"; the example shows what one could look like.
-ILLUSTRATED = {"MODEL_MAPPING", "ULTRA_MODELS_PATH", "DEFAULT_LOCAL_MODEL", "ANALYSIS_PATTERNS_PATH"}
+ILLUSTRATED = {
+    "MODEL_MAPPING",
+    "ULTRA_MODELS_PATH",
+    "DEFAULT_LOCAL_MODEL",
+    "ANALYSIS_PATTERNS_PATH",
+    "KNOWLEDGE_AGENT_URL",
+}
 
 
 def test_the_example_names_every_setting_in_the_order_of_the_settings() -> None:
