@@ -179,7 +179,10 @@ class Hub:
             self._spawn(self._finish(channel, event_id))
 
     async def _finish(self, channel: Channel, event_id: str | None) -> None:
-        """Close the channel with the job's document. Without an event's id, say first what the stream did not."""
+        """Close the channel with the job's document; first say what the stream did not.
+
+        A worker that died after its commit told nobody, one that is slower than its successor tells too late.
+        """
         try:
             ending = await self._load(channel)
         except Exception:
@@ -187,13 +190,11 @@ class Hub:
             ending = None
         if ending is None:
             channel.close()  # deleted, or our fault: there is nothing to show
-        elif event_id is not None:
-            channel.end_with(event_id, ending.finish)
-        else:
-            for number, (call, name, data) in enumerate(ending.calls, start=1):
-                if call not in channel.ended_calls:
-                    channel.append(postgres_id(number), name, data)
-            channel.end_with(postgres_id(len(ending.calls) + 1), ending.finish)
+            return
+        for number, (call, name, data) in enumerate(ending.calls, start=1):
+            if call not in channel.ended_calls:
+                channel.append(postgres_id(number), name, data)
+        channel.end_with(event_id or postgres_id(len(ending.calls) + 1), ending.finish)
 
     async def _load(self, channel: Channel) -> Ending | None:
         """The job's ending, as soon as Postgres tells."""
