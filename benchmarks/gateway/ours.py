@@ -4,7 +4,6 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-import psycopg
 import yaml
 
 from benchmarks.gateway.systems import MANNERS, Address, Cores, Direct, Manner
@@ -14,10 +13,8 @@ from benchmarks.systems import until
 
 SETUP_SECONDS = 60
 # counted at every request and never reached
-_LIMITS = """
-    UPDATE api_keys
-    SET requests_per_minute = 1e8, tokens_per_minute = 1e11, parallel_calls = 1e6, budget_usd = 1e6
-"""
+_LIMITS = ("--requests-per-minute", "100000000", "--tokens-per-minute", "100000000000")
+_LIMITS += ("--parallel", "100000", "--budget", "1000000")
 _PRICE = {"prompt_usd_per_million": 2.5, "completion_usd_per_million": 10}
 
 
@@ -41,9 +38,7 @@ class Ours:
         models.write_text(yaml.safe_dump(self._catalog()))
         self._environment |= {"ULTRA_MODELS_PATH": str(models), "ULTRA_AUTH": "required"}
         self._ultra("migrate")
-        self._key = self._ultra("keys", "create", "benchmark").strip()
-        with psycopg.connect(self._environment["DATABASE_URL"], autocommit=True) as connection:
-            connection.execute(_LIMITS)
+        self._key = self._ultra("keys", "create", "benchmark", *_LIMITS).strip()
         serve = [*ULTRA, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         self._processes.start("ours", self._cores.pinned(serve), self._environment)
         until(lambda: self._processes.are_up(self.port), "ours listens")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 _FRAME = re.compile(r"^(?P<name>.*) \((?P<file>[^()]*?)(?::\d+)?\)$")
 _WAITING = ("epoll_wait", "epoll_pwait")
 _SYSTEM_CALLS = ("read", "write", "writev", "send", "sendto", "sendmsg", "recv", "recvfrom", "__GI___writev")
+# threads of a pool that wait for work; they are left out
+_IDLE_IN = ("concurrent/futures/thread.py", "threading.py", "queue.py")
 _MOST_FUNCTIONS = 25
 
 
@@ -60,9 +62,11 @@ def read(lines: Iterable[str]) -> Stacks:
     for line in lines:
         stack, _, number = line.rpartition(" ")
         count = int(number)
-        samples += count
         frames = [_frame(text) for text in stack.split(";")]
         innermost = next((frame for frame in reversed(frames) if frame.is_python), None)
+        if innermost and innermost.file in _IDLE_IN:
+            continue
+        samples += count
         task = _task(frames)
         owners[task or (innermost.owner if innermost and _is_inside(frames, innermost) else "uvloop")] += count
         if innermost and not task:

@@ -23,6 +23,13 @@ def test_system_calls_waiting_and_collecting_are_nobodys_code() -> None:
     ) == {"system call write": 50, "waiting for the kernel (epoll)": 25, "garbage collection": 25}
 
 
+def test_threads_that_wait_for_work_are_left_out() -> None:
+    assert owners(
+        "_worker (concurrent/futures/thread.py:81);lock_acquire (_threadmodule.c:9);futex (libc.so.6) 9",
+        f"{LOOP};chat (api/gateway/app.py:9) 1",
+    ) == {"api/gateway": 100}
+
+
 def test_a_function_of_ours_counts_once_wherever_it_is_on_the_stack() -> None:
     found = read([f"{LOOP};chat (api/gateway/app.py:9);chat (api/gateway/app.py:7);get (aiohttp/client.py:1) 1"])
     assert Share("`chat` api/gateway/app.py", 100) in found.within
