@@ -194,6 +194,7 @@ class Hub:
         for number, (call, name, data) in enumerate(ending.calls, start=1):
             if call not in channel.ended_calls:
                 channel.append(postgres_id(number), name, data)
+                event_id = None  # which would stand before this one
         channel.end_with(event_id or postgres_id(len(ending.calls) + 1), ending.finish)
 
     async def _load(self, channel: Channel) -> Ending | None:

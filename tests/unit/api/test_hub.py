@@ -131,10 +131,10 @@ async def test_the_end_of_a_call_whose_worker_died_before_it_could_tell_is_told_
     streams.add("job", call_finished(1, "c1"), delta(2), call_finished(3, "c3"), job_finished(4))
     with hub.watch("job") as channel:
         said = await finished(channel)
-        assert ids(said) == ["1-0", "2-0", "3-0", "pg-2", "4-0"]
+        assert ids(said) == ["1-0", "2-0", "3-0", "pg-2", "pg-4"]
         assert names(said)[-2:] == ["call.finished", "job.finished"]
         assert channel.position_after("pg-2") == channel.end - 1
-        assert channel.position_after("4-0") == channel.end
+        assert channel.position_after("pg-4") == channel.end
 
 
 async def test_while_redis_is_away_the_end_comes_from_postgres(
