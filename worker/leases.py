@@ -89,6 +89,10 @@ class Leases:
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("heartbeat failed, will try again: %s", error)
                 continue
+            except Exception:
+                # Without heartbeats every call that we hold is lost, and it is we who look dead.
+                logger.exception("heartbeat failed, will try again")
+                continue
             for call_id in sent.keys() - ours:
                 one, attempt = sent[call_id]
                 # else it ended or drew another token while we asked

@@ -85,12 +85,14 @@ class Sweep:
         while True:
             try:
                 found = await self.once()
-            except (SQLAlchemyError, OSError) as error:
-                logger.warning("sweep failed, will try again: %s", error)
-            else:
                 # Publishing blocks on the broker, so it has a thread; it comes after the commit, or a
                 # worker could look before there is something to see.
                 await asyncio.to_thread(self._ring, found)
+            except (SQLAlchemyError, OSError) as error:
+                logger.warning("sweep failed, will try again: %s", error)
+            except Exception:
+                # No thread, no memory: nobody would notice a sweep that ended, until something is lost.
+                logger.exception("sweep failed, will try again")
             await asyncio.sleep(self._interval_seconds)
 
     async def once(self) -> Found:
