@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from common.contracts.events import EventName
+from common.ending import end
 
 # A reader that comes later than this reads the finished job from Postgres.
 KEEP_FINISHED_SECONDS = 3600
@@ -24,6 +25,8 @@ MAX_EVENTS = 10_000
 # Buffered while Redis is away; past it the oldest are dropped. Watchers then see a gap until the
 # next `call.finished`, which carries the whole answer.
 MAX_BUFFERED = 50_000
+# A process that stops waits no longer for a Redis that is away: those who watch read the end from Postgres.
+DRAIN_SECONDS = 5.0
 
 CANCEL_CHANNEL = "ultra:cancel"
 
@@ -58,9 +61,10 @@ class EventLog:
             self._flusher = asyncio.create_task(self._flush())
 
     async def drain(self) -> None:
-        """Wait until everything appended so far was sent or given up."""
-        while self._flusher is not None:
-            await asyncio.wait([self._flusher], timeout=5)
+        """Wait until everything appended so far was sent; what Redis does not take in DRAIN_SECONDS is given up."""
+        if self._flusher is not None:
+            _, late = await asyncio.wait([self._flusher], timeout=DRAIN_SECONDS)
+            await end(late)
 
     async def _flush(self) -> None:
         try:
