@@ -123,9 +123,13 @@ USAGE: dict[str, Any] = {
             "cached": 3,
             "prompt_tokens": 50_400,
             "completion_tokens": 8_190,
+            "cached_prompt_tokens": 12_800,
+            "reasoning_tokens": 2_100,
             "cost_usd": 0.2079,
             "unpriced_calls": 0,
             "latency_ms": {"mean": 1730.2, "p50": 1412.8, "p95": 4105.5},
+            "time_to_first_token_ms": {"mean": 420.7, "p50": 388.1, "p95": 910.0},
+            "tokens_per_second": 87.3,
         }
     ],
     "totals": {
@@ -134,9 +138,13 @@ USAGE: dict[str, Any] = {
         "cached": 3,
         "prompt_tokens": 50_400,
         "completion_tokens": 8_190,
+        "cached_prompt_tokens": 12_800,
+        "reasoning_tokens": 2_100,
         "cost_usd": 0.2079,
         "unpriced_calls": 0,
         "latency_ms": {"mean": 1730.2, "p50": 1412.8, "p95": 4105.5},
+        "time_to_first_token_ms": {"mean": 420.7, "p50": 388.1, "p95": 910.0},
+        "tokens_per_second": 87.3,
     },
     "truncated": False,
 }

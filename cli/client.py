@@ -126,9 +126,10 @@ class Client:
         """What an analysis may do with the answers: `{data: [{name, description, …}]}`."""
         return await self._json("GET", "/api/analysis-types")
 
-    async def usage(self, *, first_day: str, group_by: str) -> Document:
+    async def usage(self, *, first_day: str, group_by: str, source: str | None = None) -> Document:
         """What calls came to from that day (YYYY-MM-DD, UTC) to today: `{data: [{day, model, key, calls, …}]}`."""
-        return await self._json("GET", "/api/usage", params={"from": first_day, "group_by": group_by})
+        asked = {"from": first_day, "group_by": group_by} | ({"source": source} if source else {})
+        return await self._json("GET", "/api/usage", params=asked)
 
     async def health(self) -> Document:
         """The health document, whether it says yes or no."""

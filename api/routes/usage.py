@@ -13,7 +13,7 @@ from api.examples import USAGE, shown
 from api.openapi import problems
 from api.responses import document
 from api.routes.analyses import Name, model_id
-from common.contracts.usage import Dimension, Latency, UsageFigures, UsageReport, UsageRow
+from common.contracts.usage import Dimension, Latency, Source, UsageFigures, UsageReport, UsageRow
 from common.database import usage
 from common.errors import InvalidInput
 
@@ -23,6 +23,17 @@ DEFAULT_DAYS = 30
 # A year and a day: a day may be compared with the same day of the year before.
 MAX_DAYS = 366
 MAX_GROUPS = 1000
+AS_SUMMED = (
+    "calls",
+    "failed",
+    "cached",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_prompt_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "unpriced_calls",
+)
 
 
 def _as_written(given: Any) -> Any:
@@ -56,6 +67,9 @@ async def show_usage(
         ),
     ] = "day,model",
     model: Annotated[Name, Query(description="Id or alias: only the calls that this model answered.")] = None,
+    source: Annotated[
+        Source | None, Query(description="`job`: only calls of jobs; `gateway`: only requests to `/v1`.")
+    ] = None,
 ) -> Response:
     """What calls came to, by day, model and key: those of the caller's key, and of every key for an admin.
 
@@ -71,6 +85,7 @@ async def show_usage(
             until=datetime.combine(last, time.max, UTC),
             owner=caller.sees,
             model=model_id(runtime.catalog, model) if model else None,
+            source=source,
             limit=MAX_GROUPS + 1,  # one more tells whether there are more
         )
     )
@@ -113,16 +128,17 @@ def _row(group: Row) -> UsageRow:
 
 
 def _figures(sums: Row) -> dict[str, Any]:
-    median, p95 = sums["latency_percentiles"] or (None, None)
-    counts = ("calls", "failed", "cached", "prompt_tokens", "completion_tokens", "cost_usd", "unpriced_calls")
-    return {name: sums[name] for name in counts} | {
-        "latency_ms": Latency(
-            mean=_rounded(sums["latency_mean"]),
-            p50=_rounded(median),
-            p95=_rounded(p95),
-        )
+    return {name: sums[name] for name in AS_SUMMED} | {
+        "latency_ms": _times(sums, "latency"),
+        "time_to_first_token_ms": _times(sums, "first_token"),
+        "tokens_per_second": _rounded(sums["tokens_per_second"]),
     }
 
 
-def _rounded(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else round(milliseconds, 1)
+def _times(sums: Row, name: str) -> Latency:
+    median, p95 = sums[f"{name}_percentiles"] or (None, None)
+    return Latency(mean=_rounded(sums[f"{name}_mean"]), p50=_rounded(median), p95=_rounded(p95))
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 1)

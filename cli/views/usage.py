@@ -5,7 +5,7 @@ from rich.table import Table
 from cli.views.figures import duration
 from common.contracts.usage import Dimension, UsageFigures, UsageReport, UsageRow
 
-NUMBERS = ("calls", "failed", "cached", "tokens in", "tokens out", "cost", "p50", "p95")
+NUMBERS = ("calls", "failed", "cached", "tokens in", "tokens out", "cost", "p50", "p95", "first", "tok/s")
 
 
 def usage_table(report: UsageReport) -> Table:
@@ -50,6 +50,8 @@ def _cells(figures: UsageFigures) -> tuple[str, ...]:
         _cost(figures),
         duration(figures.latency_ms.p50),
         duration(figures.latency_ms.p95),
+        duration(figures.time_to_first_token_ms.p50),
+        "-" if figures.tokens_per_second is None else f"{figures.tokens_per_second:,.0f}",
     )
 
 

@@ -6,10 +6,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Dimension = Literal["day", "model", "key"]
+Source = Literal["job", "gateway"]
 
 
 class Latency(BaseModel):
-    """From a request's start to its last token, over the answers that a model gave: not failed, not cached."""
+    """From a request's start, over the answers that a model gave: not failed, not cached."""
 
     mean: float | None
     p50: float | None
@@ -33,9 +34,15 @@ class UsageFigures(BaseModel):
     cached: int = Field(description="Answered by an equal call's answer; they cost nothing.")
     prompt_tokens: int
     completion_tokens: int
+    cached_prompt_tokens: int = Field(0, description="Those of the prompts that the provider had at hand.")
+    reasoning_tokens: int = Field(0, description="Those of the answers that nobody was shown.")
     cost_usd: float | None = Field(description="Sum of the costs that are known; null if none is.")
     unpriced_calls: int = Field(description="Answers whose cost is not known and not in `cost_usd`.")
-    latency_ms: Latency
+    latency_ms: Latency = Field(description="To the last token.")
+    time_to_first_token_ms: Latency = Field(
+        Latency(mean=None, p50=None, p95=None), description="To the first, where the answer was streamed to us."
+    )
+    tokens_per_second: float | None = Field(None, description="From the first token to the last.")
 
 
 class UsageRow(UsageFigures, UsageGroup):

@@ -85,15 +85,15 @@ _FINISH = text(
     ), spent AS (
         INSERT INTO usage (
             call_id, owner, job_id, kind, model, served_by, provider, status, error_code, prompt_tokens,
-            completion_tokens, cached_prompt_tokens, cost_usd, latency_ms, attempts, cached)
+            completion_tokens, cached_prompt_tokens, cost_usd, time_to_first_token_ms, latency_ms, attempts, cached)
         SELECT done.id, j.owner, j.id, j.kind, done.model, a.served_by, a.provider, done.status, a.error ->> 'code',
                (a.usage ->> 'prompt_tokens')::bigint, (a.usage ->> 'completion_tokens')::bigint,
-               (a.usage ->> 'cached_prompt_tokens')::bigint, a.cost_usd, a.latency_ms,
+               (a.usage ->> 'cached_prompt_tokens')::bigint, a.cost_usd, a.time_to_first_token_ms, a.latency_ms,
                coalesce(a.attempts, 0), coalesce(a.cached, false)
         FROM done JOIN counted j ON j.id = done.job_id JOIN ending e ON e.id = done.id,
              jsonb_to_record(e.answer) AS a(
-                served_by text, provider text, error jsonb, usage jsonb, cost_usd numeric, latency_ms float,
-                attempts int, cached boolean)
+                served_by text, provider text, error jsonb, usage jsonb, cost_usd numeric,
+                time_to_first_token_ms float, latency_ms float, attempts int, cached boolean)
     )
     SELECT done.id,
            (counted.pending + row_number() OVER (PARTITION BY done.job_id ORDER BY done.id) - 1)::int AS pending

@@ -77,9 +77,13 @@ async def test_a_group_adds_up_its_calls(api: httpx.AsyncClient, worker: ActingW
         "cached": 1,
         "prompt_tokens": 1100,
         "completion_tokens": 110,
+        "cached_prompt_tokens": 0,
+        "reasoning_tokens": 0,
         "cost_usd": 2.5,
         "unpriced_calls": 0,
         "latency_ms": {"mean": 550.0, "p50": 550.0, "p95": 955.0},
+        "time_to_first_token_ms": {"mean": None, "p50": None, "p95": None},
+        "tokens_per_second": None,
     }
     assert document == {
         "from": "2026-03-01",
@@ -89,6 +93,21 @@ async def test_a_group_adds_up_its_calls(api: httpx.AsyncClient, worker: ActingW
         "totals": figures,
         "truncated": False,
     }
+
+
+async def test_what_the_gateway_answered_is_added_up_too_and_can_be_asked_for_alone(
+    api: httpx.AsyncClient, worker: ActingWorker
+) -> None:
+    streamed = {"source": "gateway", "latency_ms": 1200.0, "time_to_first_token_ms": 200.0, "completion_tokens": 50}
+    await spend(worker, call(**streamed, cached_prompt_tokens=60, reasoning_tokens=5))
+    await spend(worker, call(**streamed | {"latency_ms": 2200.0}, reasoning_tokens=7))
+    await spend(worker, call())
+    alone = (await report(api, source="gateway"))["totals"]
+    assert (alone["calls"], alone["cached_prompt_tokens"], alone["reasoning_tokens"]) == (2, 60, 12)
+    assert alone["time_to_first_token_ms"] == {"mean": 200.0, "p50": 200.0, "p95": 200.0}
+    assert alone["tokens_per_second"] == 33.3  # 100 tokens in 3 s
+    assert (await report(api, source="job"))["totals"]["calls"] == 1
+    assert (await report(api))["totals"]["calls"] == 3
 
 
 async def test_a_recorded_answer_is_seen_at_once(api: httpx.AsyncClient, worker: ActingWorker) -> None:
@@ -191,6 +210,7 @@ async def test_what_is_too_much_to_show_is_still_in_the_totals(api: httpx.AsyncC
         ({"group_by": ""}, "group_by"),
         ({"group_by": "day,hour"}, "group_by"),
         ({"model": ""}, "model"),
+        ({"source": "elsewhere"}, "source"),
     ],
 )
 async def test_a_wrong_question_is_told_which_part_is_wrong(

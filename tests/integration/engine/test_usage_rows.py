@@ -27,6 +27,7 @@ ANSWER = Answer(
     usage=Usage(prompt_tokens=1200, completion_tokens=34, total_tokens=1234, cached_prompt_tokens=1000),
     cost_usd=1.25e-05,
     latency_ms=812.4,
+    time_to_first_token_ms=95.1,
     attempts=2,
 )
 
@@ -75,6 +76,7 @@ async def test_a_row_says_who_asked_whom_and_what_it_took(desk: Desk) -> None:
         "owner": "k",
         "source": "job",
         "job_id": job_id,
+        "request_id": None,
         "kind": "comparative",
         "model": "mock-a",
         "served_by": "openai-gpt4o",
@@ -84,7 +86,9 @@ async def test_a_row_says_who_asked_whom_and_what_it_took(desk: Desk) -> None:
         "prompt_tokens": 1200,
         "completion_tokens": 34,
         "cached_prompt_tokens": 1000,
+        "reasoning_tokens": None,
         "cost_usd": Decimal("0.0000125"),
+        "time_to_first_token_ms": 95.1,
         "latency_ms": 812.4,
         "attempts": 2,
         "cached": False,

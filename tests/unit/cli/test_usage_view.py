@@ -15,6 +15,8 @@ KNOWN = {
     "cost_usd": 1234.5,
     "unpriced_calls": 0,
     "latency_ms": {"mean": 900.0, "p50": 840.2, "p95": 3210.0},
+    "time_to_first_token_ms": {"mean": 260.0, "p50": 250.4, "p95": 900.0},
+    "tokens_per_second": 87.3,
 }
 UNKNOWN = KNOWN | {"cost_usd": None, "unpriced_calls": 1200}
 NOTHING = KNOWN | {"calls": 0, "latency_ms": {"mean": None, "p50": None, "p95": None}}
@@ -26,14 +28,14 @@ def report(*rows: dict[str, Any], by: tuple[str, ...] = ("day", "model"), **fiel
 
 
 def shown(one: UsageReport) -> list[list[str]]:
-    console = Console(file=io.StringIO(), width=110)
+    console = Console(file=io.StringIO(), width=120)
     console.print(usage_table(one))
     return [line.split() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 
 def test_each_group_is_a_line_and_the_last_line_is_all_of_them() -> None:
     _, row, total = shown(report({"day": "2026-11-21", "model": "openai-gpt4o"} | KNOWN))
-    figures = ["1,200", "3", "0", "50,400", "8,190", "$1,234.5000", "840", "ms", "3.2", "s"]
+    figures = ["1,200", "3", "0", "50,400", "8,190", "$1,234.5000", "840", "ms", "3.2", "s", "250", "ms", "87"]
     assert row == ["2026-11-21", "openai-gpt4o", *figures]
     assert total == ["all", *figures]
 
