@@ -7,10 +7,12 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from api import errors, openapi
 from api.auth import is_key_required
 from api.bodies import BodyLimit
+from api.gateway.app import is_for_gateway
 from api.hosts import HostGuard
 from api.metrics import Metrics
 from api.observing import Observing
@@ -25,6 +27,16 @@ from common.settings import Settings, load_settings
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 
 
+class App(FastAPI):
+    """FastAPI for everything but the gateway's paths: its stack costs more than a chat's whole request may."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and is_for_gateway(scope["path"]):
+            await self.state.runtime.gateway(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app, from these settings or the environment's. Connects to nothing until it is started.
 
@@ -36,16 +48,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     patterns = current_patterns(settings, models)
     metrics = Metrics()
     needs_key = is_key_required(settings)
+    names = None if needs_key or settings.ultra_insecure else host_names(settings)
     app_version = version("ultrallm")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        runtime = Runtime(settings, models, patterns, metrics, app_version)
+        runtime = Runtime(settings, models, patterns, metrics, app_version, names)
         app.state.runtime = runtime
         async with runtime.running():
             yield
 
-    app = FastAPI(
+    app = App(
         title="UltraLLM Orchestrator",
         version=app_version,
         description=openapi.DESCRIPTION,
@@ -63,8 +76,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_api_route("/", start_page, include_in_schema=False)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
-    if not needs_key and not settings.ultra_insecure:
-        app.add_middleware(HostGuard, names=host_names(settings))
+    if names is not None:
+        app.add_middleware(HostGuard, names=names)
     app.add_middleware(Turnstile)
     app.add_middleware(Observing, metrics=metrics)
     return app

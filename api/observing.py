@@ -30,7 +30,7 @@ class Observing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = request_id_of(scope)
         started = time.perf_counter()
         status = 0
 
@@ -54,7 +54,7 @@ class Observing:
             _log(scope, status, seconds, request_id)
 
 
-def _request_id(scope: Scope) -> bytes:
+def request_id_of(scope: Scope) -> bytes:
     """The caller's own id if it is harmless, else a new one."""
     given: bytes = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     if 0 < len(given) <= MAX_ID_BYTES and SAFE.issuperset(given):

@@ -15,6 +15,7 @@ from api.events.endings import PostgresEndings
 from api.events.hub import Hub
 from api.events.source import BLOCK_MILLISECONDS, RedisSource
 from api.figures import Figures
+from api.gateway.parts import GatewayParts
 from api.health import Health
 from api.jobs import Jobs
 from api.metrics import Metrics
@@ -45,6 +46,7 @@ class Runtime:
         patterns: Reloaded[Patterns],
         metrics: Metrics,
         version: str,
+        host_names: frozenset[str] | None = None,
     ) -> None:
         database_url, redis_url = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
         self.settings = settings
@@ -79,6 +81,8 @@ class Runtime:
         metrics.registry.register(self.figures)
         self.auth = Auth(self.database, is_required=is_key_required(settings))
         self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs, settings.ultra_jobs_at_once_per_key)
+        self._gateway = GatewayParts(settings, catalog.current, self.providers, circuits)
+        self.gateway = self._gateway.app(self.auth, metrics, host_names)
         self.submissions = Submissions(
             self.database,
             catalog.current,
@@ -114,6 +118,7 @@ class Runtime:
             asyncio.create_task(keep_doing(self.backlog.count, pause_seconds=REFRESH_SECONDS)),
             asyncio.create_task(self._catalog.keep()),
             asyncio.create_task(self._patterns.keep()),
+            asyncio.create_task(self._gateway.keep()),
         ]
         try:
             async with self.hub.running():
@@ -125,6 +130,7 @@ class Runtime:
             await self._close()
 
     async def _close(self) -> None:
+        await self._gateway.close()
         await self.doorbell.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.events.drain(), DRAIN_SECONDS)

@@ -1,0 +1,140 @@
+"""The gateway's ASGI app: everything under `/v1`. What is common to every request, and which is served by what."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from api.auth import Auth, Caller
+from api.gateway import models
+from api.gateway.client import Client, Lost, Patience
+from api.gateway.envelope import Internal, Misdirected, WrongMethod, refusal
+from api.gateway.faults import Fault
+from api.gateway.generating import Generating
+from api.gateway.kinds import CHAT, COMPLETION, EMBEDDING
+from api.hosts import is_own_name
+from api.metrics import Metrics
+from api.observing import request_id_of
+from common.catalog.catalog import Catalog
+from common.errors import AppError, NotFound
+
+PREFIX = "/v1"
+MODELS = "/v1/models"
+
+logger = logging.getLogger("api.access")
+
+Handler = Callable[[Client, Caller], Awaitable[None]]
+
+
+def is_for_gateway(path: str) -> bool:
+    """Whether a path is ours."""
+    return path.startswith("/v1/") or path == PREFIX
+
+
+class Gateway:
+    """Serves `/v1`. `host_names` are the names it answers to, or None where a key is asked for anyway."""
+
+    def __init__(
+        self,
+        auth: Auth,
+        catalog: Callable[[], Catalog],
+        generating: Generating,
+        metrics: Metrics,
+        *,
+        host_names: frozenset[str] | None,
+        patience: Patience = Patience(),  # noqa: B008  # immutable
+    ) -> None:
+        self._auth = auth
+        self._catalog = catalog
+        self._handlers: dict[str, Handler] = {
+            PREFIX + kind.path: partial(generating.serve, kind) for kind in (CHAT, COMPLETION, EMBEDDING)
+        }
+        self._metrics = metrics
+        self._host_names = host_names
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Whatever happens, the client hears of it in OpenAI's words, or is gone."""
+        started = time.perf_counter()
+        request_id = request_id_of(scope)
+        client = Client(scope, receive, send, request_id, self._patience)
+        route = "unmatched"
+        try:
+            self._guard(scope)
+            route, scopes, handler = self._route(scope)
+            caller = await self._auth.admit(Headers(raw=scope["headers"]), scopes)
+            await handler(client, caller)
+        except (AppError, Fault) as error:
+            await client.refuse(refusal(error))
+        except Lost:
+            pass
+        except asyncio.CancelledError:
+            if not client.is_lost:
+                raise
+            self._let_go()
+            if client.has_begun:
+                await client.cut()
+        except Exception:
+            logger.exception("request %s failed in our own code", request_id.decode())
+            await client.refuse(refusal(Internal()))
+        finally:
+            client.unwatch()
+            seconds = time.perf_counter() - started
+            self._metrics.count_request(scope["method"], route, client.status, seconds)
+            if client.status >= 400:  # noqa: PLR2004  # what went well is counted, not told
+                _log(scope, client.status, seconds, request_id)
+
+    def _guard(self, scope: Scope) -> None:
+        if self._host_names is None:
+            return
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        if host and not is_own_name(host.decode("latin-1"), self._host_names):
+            raise Misdirected
+
+    def _route(self, scope: Scope) -> tuple[str, str, Handler]:
+        """The route's name for metrics, the scope a key needs for it, and what serves it.
+
+        Raises:
+            NotFound: there is no such path.
+            WrongMethod: there is, for another method.
+        """
+        path, method = scope["path"], scope["method"]
+        generate = self._handlers.get(path)
+        if generate is not None:
+            if method != "POST":
+                raise WrongMethod("POST")
+            return path, "submit", generate
+        if path == MODELS or path.startswith(MODELS + "/"):
+            if method != "GET":
+                raise WrongMethod("GET")
+            return (MODELS, "read", self._list) if path == MODELS else (f"{MODELS}/{{id}}", "read", self._retrieve)
+        raise NotFound(f"No such path: {method} {path[:200]}. Is the base URL right? It ends with /v1.")
+
+    async def _list(self, client: Client, caller: Caller) -> None:  # noqa: ARG002  # who may read
+        await client.answer(200, (), models.listed(self._catalog()))
+
+    async def _retrieve(self, client: Client, caller: Caller) -> None:  # noqa: ARG002  # who may read
+        name = client.scope["path"].removeprefix(MODELS + "/")
+        await client.answer(200, (), models.retrieved(self._catalog(), name))
+
+    def _let_go(self) -> None:
+        """The task was cancelled for its client's sake, and goes on to its end."""
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+
+
+def _log(scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
+    logger.log(
+        logging.WARNING if status >= 500 else logging.INFO,  # noqa: PLR2004
+        "%s %r %d %.1f ms request=%s",
+        scope["method"],
+        scope["path"][:200],
+        status,
+        seconds * 1000,
+        request_id.decode(),
+    )

@@ -1,0 +1,110 @@
+"""One request to a model as it is accounted for: let in, timed, priced, and written down when it is over."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from api.auth import Caller
+from api.gateway.admission import Admission, Admitted
+from api.gateway.answers import Stream, Whole
+from api.gateway.envelope import Header
+from api.gateway.faults import Fault
+from api.gateway.travel import Trip
+from api.gateway.usage import UsageLog, UsageRow
+from common.catalog.entry import ModelEntry
+from common.contracts.calls import Usage
+from common.errors import AppError
+
+Price = Callable[[ModelEntry, Usage | None], float | None]
+
+NOTHING = Usage()
+
+
+class Accounts:
+    """Opens exchanges."""
+
+    def __init__(self, admission: Admission, usage: UsageLog, price: Price) -> None:
+        self._admission = admission
+        self._usage = usage
+        self._price = price
+
+    async def admit(self, caller: Caller, trip: Trip, started: float) -> "Exchange":
+        """Let this request in, or not; it began at `started`, of time.perf_counter.
+
+        Raises:
+            AppError: as `Admission.admit`.
+        """
+        admitted = await self._admission.admit(caller, trip.named.id, trip.asked.estimated_tokens)
+        return Exchange(caller, trip, admitted, self._usage, self._price, started)
+
+
+class Exchange:
+    """A request that was let in: a context that settles and records it, whatever it ends with."""
+
+    def __init__(
+        self, caller: Caller, trip: Trip, admitted: Admitted, log: UsageLog, price: Price, started: float
+    ) -> None:
+        self.trip = trip
+        self._admitted = admitted
+        self._log = log
+        self._price = price
+        self._started = started
+        asked = trip.asked
+        self._row = UsageRow(caller.owner, asked.kind.name, trip.named.id, "failed", is_streamed=asked.is_streamed)
+
+    @property
+    def limits(self) -> tuple[Header, ...]:
+        """What the response says of the caller's limits."""
+        return tuple(self._admitted.headers)
+
+    def headers(self) -> list[Header]:
+        """Who answered, after how many requests, and how long we took beside the model."""
+        trip = self.trip
+        ours = (time.perf_counter() - self._started - trip.waited_seconds) * 1000
+        return [
+            (b"x-ultra-served-by", trip.entry.id.encode()),
+            (b"x-ultra-attempts", b"%d" % trip.attempts),
+            (b"x-ultra-overhead-ms", b"%.2f" % max(ours, 0.0)),
+        ]
+
+    def begun(self) -> None:
+        """The first token is there."""
+        self._row.time_to_first_token_ms = self._milliseconds()
+
+    def completed(self, answer: Whole | Stream) -> float | None:
+        """It was answered; returns what that cost, if that is known."""
+        self._row.status = "completed"
+        return self.counted(answer)
+
+    def counted(self, answer: Whole | Stream) -> float | None:
+        """What the server counted, of an answer that broke off too; returns what that cost."""
+        row = self._row
+        row.usage, row.reasoning_tokens = answer.usage, answer.reasoning_tokens
+        row.cost_usd = self._price(self.trip.entry, row.usage)
+        row.served_by, row.provider = self.trip.entry.id, self.trip.entry.provider
+        return row.cost_usd
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        row = self._row
+        if isinstance(error, Fault):
+            row.error_code = error.error.code
+        elif isinstance(error, AppError):
+            row.error_code = error.code
+        elif isinstance(error, Exception):
+            row.error_code = "internal_error"
+        elif error is not None:
+            row.status = "cancelled"
+        row.attempts = self.trip.attempts
+        row.latency_ms = self._milliseconds()
+        used = NOTHING if row.usage is None and row.attempts == 0 else row.usage
+        self._admitted.settle(used, row.cost_usd)
+        self._log.record(row)
+
+    def _milliseconds(self) -> float:
+        return round((time.perf_counter() - self._started) * 1000, 1)

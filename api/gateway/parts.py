@@ -1,0 +1,62 @@
+"""What the gateway is made of, put together in one place."""
+
+import asyncio
+from collections.abc import Callable
+from typing import NoReturn
+
+from api.auth import Auth
+from api.bodies import MAX_BODY_BYTES
+from api.gateway.admission import Unlimited
+from api.gateway.app import Gateway
+from api.gateway.exchange import Accounts
+from api.gateway.generating import Generating
+from api.gateway.translating import Translating
+from api.gateway.travel import Travel
+from api.gateway.usage import Unrecorded
+from api.gateway.ways import Ways
+from api.metrics import Metrics
+from common import pricing
+from common.catalog.catalog import Catalog
+from common.catalog.entry import ModelEntry
+from common.circuits import Circuits
+from common.contracts.calls import Usage
+from common.providers.registry import Providers
+from common.settings import Settings
+from common.upstreams import Upstreams
+
+
+class GatewayParts:
+    """The parts that the gateway's requests share. Belongs to one event loop; connects to nothing until asked to."""
+
+    def __init__(
+        self, settings: Settings, catalog: Callable[[], Catalog], providers: Providers, circuits: Circuits
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._providers = providers
+        self._circuits = circuits
+        self._upstreams = Upstreams(settings, catalog, providers, circuits)
+        self._ways = Ways(settings, catalog, Translating(providers))
+
+    def app(self, auth: Auth, metrics: Metrics, host_names: frozenset[str] | None) -> Gateway:
+        """The app that serves `/v1`."""
+        travel = Travel(self._catalog, self._ways, self._upstreams, self._settings.ultra_prefer)
+        accounts = Accounts(Unlimited(), Unrecorded(), self._price)
+        generating = Generating(travel, accounts, max_body_bytes=MAX_BODY_BYTES)
+        return Gateway(auth, self._catalog, generating, metrics, host_names=host_names)
+
+    async def keep(self) -> NoReturn:
+        """Keep what we know of failing models fresh, for ever."""
+        await asyncio.to_thread(pricing.load)
+        while True:
+            await self._circuits.keep()
+
+    async def close(self) -> None:
+        """Close every connection to a model's server, and tell what was learned."""
+        await self._upstreams.connectivity.close()
+        await self._circuits.drain()
+        await self._ways.close()
+        await self._providers.close()
+
+    def _price(self, entry: ModelEntry, usage: Usage | None) -> float | None:
+        return 0.0 if self._settings.use_mock else pricing.cost_usd(entry, usage)

@@ -1,0 +1,60 @@
+"""Which way leads to which model."""
+
+from collections.abc import Callable
+
+from pydantic import SecretStr
+
+from api.gateway.answers import Way
+from api.gateway.passing import Passing
+from api.gateway.upstream import Upstream
+from common.catalog.catalog import Catalog
+from common.catalog.entry import ModelEntry, ModelServer
+from common.providers import making
+from common.providers.http import Proxies
+from common.settings import Settings
+
+
+class Ways:
+    """The ways of one process, each made when it is first taken. For one event loop.
+
+    `catalog` is asked anew each time: the file may change while we run.
+    """
+
+    def __init__(self, settings: Settings, catalog: Callable[[], Catalog], translating: Way) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._translating = translating
+        self._passing: dict[tuple[str, ModelServer | None], Passing] = {}
+
+    def to(self, entry: ModelEntry) -> Way:
+        """Pass through where the model's server speaks our interface, else through its adapter."""
+        provider = entry.provider
+        server = self._catalog().servers.get(provider)
+        passing = self._passing.get((provider, server))
+        if passing is not None:
+            return passing
+        upstream = self._upstream(provider, server)
+        if upstream is None:
+            return self._translating
+        passing = self._passing[provider, server] = Passing(upstream, self._settings)
+        return passing
+
+    async def close(self) -> None:
+        """Close every connection."""
+        made, self._passing = self._passing, {}
+        for passing in made.values():
+            await passing.close()
+
+    def _upstream(self, provider: str, server: ModelServer | None) -> Upstream | None:
+        settings, proxies = self._settings, Proxies.of(self._settings)
+        if settings.use_mock:
+            return None
+        key: SecretStr | None
+        if server is not None:
+            key = making.variable(server.api_key_env) if server.api_key_env else None
+            return Upstream(provider, server.base_url, key, proxies)
+        if provider == "openai":
+            return Upstream(provider, settings.openai_base_url, settings.openai_api_key, proxies)
+        if provider == "docker_modelrunner" and settings.model_runner_type == "api":
+            return Upstream(provider, settings.model_runner_url, None, proxies)
+        return None

@@ -1,0 +1,67 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from common.settings import Settings
+from tests.contract.scripted_server import API_KEY, ScriptedServer
+from tests.integration.api.serving import serving
+from tests.integration.gateway.upstreams import upstream
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with upstream().running() as running:
+        yield running
+
+
+@pytest.fixture
+async def spare() -> AsyncIterator[ScriptedServer]:
+    """Another server, for models that stand in for those of the first."""
+    async with upstream().running() as running:
+        yield running
+
+
+@pytest.fixture
+def models() -> dict[str, Any]:
+    """Entries of the catalog beside the usual ones; a test adds its own."""
+    return {}
+
+
+@pytest.fixture
+def settings(
+    postgres_url: str,
+    redis_url: str,
+    server: ScriptedServer,
+    spare: ScriptedServer,
+    models: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Settings:
+    monkeypatch.setenv("SCRIPTED_KEY", API_KEY)
+    catalog = {
+        "servers": {
+            "scripted": {"base_url": server.url, "api_key_env": "SCRIPTED_KEY"},
+            "spare": {"base_url": spare.url, "local": True},
+        },
+        "defaults": {"models": ["scripted-good"]},
+        "models": {
+            "scripted-good": {"aliases": ["good"], "capabilities": ["chat", "tools", "vision", "embeddings"]},
+            "spare-good": {},
+            "mock-a": {},
+            "mock-flaky": {"parameters": {"extra": {"error": "unavailable", "fail_attempts": 1}}},
+            **models,
+        },
+    }
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump(catalog))
+    return Settings(database_url=postgres_url, redis_url=redis_url, ultra_models_path=path)
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(settings) as client:
+        yield client
