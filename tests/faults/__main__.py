@@ -29,6 +29,7 @@ from tests.faults.subject import SABOTAGES
 
 TABLE = Path(__file__).parents[2] / "docs" / "reliability-table.md"
 SHOWN = 8
+LOG_COLUMNS = 190
 # A sample begins no row after this; with the one that runs then it takes about ten minutes.
 SAMPLE_SECONDS = 510
 # The row that is to notice what was taken out, and how often its fault is needed for that.
@@ -113,7 +114,8 @@ def main() -> int:
     parser.add_argument("--sabotage", choices=SABOTAGES, help="take out a safeguard: the run has to fail")
     parser.add_argument("--write", action="store_true", help=f"write the rows that ran into docs/{TABLE.name}")
     given = parser.parse_args()
-    console = Console(soft_wrap=True)
+    # a log has no width of its own
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else LOG_COLUMNS)
     console.print(f"seed {given.seed}", highlight=False)
     # not below a private directory: Postgres runs as another user and must get there
     scratch = Path(tempfile.mkdtemp(prefix="ultra-faults-"))

@@ -52,7 +52,7 @@ async def kill_at_points(field: Field, times: int) -> None:
         alive = {worker.record_name for worker in field.deployment.workers if worker.is_alive}
         for name in before.keys() - alive:
             field.note(point, at, worker=name)
-        await asyncio.sleep(field.rng.uniform(0.3, 1.0))
+        await asyncio.sleep(field.rng.uniform(0.1, 0.4))
 
 
 async def freeze_workers(field: Field, times: int) -> None:
