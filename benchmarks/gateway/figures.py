@@ -82,7 +82,9 @@ def markdown(figures: Sequence[Figure]) -> str:
     head = ["figure", *SYSTEMS, "ours / bare", "ours / LiteLLM", "target", "met"]
     lines = [_row(head), _row(["---"] * len(head))]
     for figure in figures:
-        ratios = [_ratio(ratio_of(figure.samples, peer)) for peer in ("bare", "LiteLLM")]
+        # a share of one's own core says nothing beside a share of another's
+        peers = ("", "") if figure.unit == "%" else ("bare", "LiteLLM")
+        ratios = [_ratio(ratio_of(figure.samples, peer)) for peer in peers]
         cells = [_shown(figure.samples.get(system, ()), figure.unit) for system in SYSTEMS]
         met = {True: "yes", False: "**no**", None: ""}[figure.is_met]
         lines.append(_row([figure.name, *cells, *ratios, " and ".join(map(str, figure.targets)), met]))

@@ -1,6 +1,8 @@
 """Where our gateway's time goes, sampled while it answers at full rate.
 
-    python -m benchmarks.gateway.profile [--seconds S] [--stream] [--system ours|bare]
+    python -m benchmarks.gateway.profile [--load whole|stream|flushed] [--seconds S] [--system ours|bare]
+
+`flushed` are streams whose every chunk arrives by itself, as those of the 2,000 open streams do.
 
 py-spy, in an environment of its own, reads the process from outside, C code included: it slows the gateway,
 so no figure of speed comes of it.
@@ -18,7 +20,7 @@ from rich.progress import Progress
 from benchmarks.gateway import stacks
 from benchmarks.gateway.field import started
 from benchmarks.gateway.loads import Loads, require_programs
-from benchmarks.gateway.systems import Cores, System
+from benchmarks.gateway.systems import Cores, Manner, System
 from benchmarks.gateway.venvs import made_from
 
 LOCK = Path(__file__).parent / "profiler.lock"
@@ -27,24 +29,33 @@ SAMPLES_A_SECOND = 100
 MARGIN_SECONDS = 1
 
 
-def profiled(loads: Loads, system: System, *, is_streamed: bool, seconds: float) -> stacks.Stacks:
+LOADS: dict[str, tuple[Manner, bool]] = {
+    "whole": ("at_once", False),
+    "stream": ("at_once", True),
+    "flushed": ("flushed", True),
+}
+"""How the upstream answers, and whether it streams."""
+
+
+def profiled(loads: Loads, system: System, load: str, seconds: float) -> stacks.Stacks:
     """Sample the system's process under load.
 
     Raises:
         RuntimeError: there is no py-spy to be had, or it may not look into the process.
     """
     py_spy = made_from(LOCK).program("py-spy")
+    manner, is_streamed = LOADS[load]
     failures: list[BaseException] = []
 
-    def load() -> None:
+    def generate() -> None:
         try:
-            loads.rate(system, "at_once", is_streamed=is_streamed, seconds=seconds + 2 * MARGIN_SECONDS)
+            loads.rate(system, manner, is_streamed=is_streamed, seconds=seconds + 2 * MARGIN_SECONDS)
         except (RuntimeError, OSError) as error:
             failures.append(error)
 
     with tempfile.TemporaryDirectory(prefix="ultra-profile-") as directory:
         output = Path(directory) / "stacks"
-        generator = threading.Thread(target=load)
+        generator = threading.Thread(target=generate)
         generator.start()
         generator.join(MARGIN_SECONDS)
         command = [str(py_spy), "record", "--native", "--format", "raw", "--rate", str(SAMPLES_A_SECOND)]
@@ -61,7 +72,7 @@ def profiled(loads: Loads, system: System, *, is_streamed: bool, seconds: float)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--stream", action="store_true", help="streams in place of whole answers")
+    parser.add_argument("--load", choices=list(LOADS), default="whole")
     parser.add_argument("--system", choices=["ours", "bare"], default="ours")
     given = parser.parse_args()
     require_programs()
@@ -75,7 +86,7 @@ def main() -> None:
         if not field.systems:
             raise SystemExit("\n".join(field.notes))
         loads = Loads(Path(scratch))
-        found = profiled(loads, field.systems[0], is_streamed=given.stream, seconds=given.seconds)
+        found = profiled(loads, field.systems[0], given.load, given.seconds)
     print(stacks.markdown(found))
 
 

@@ -71,14 +71,14 @@ def _profiles(loads: Loads, field: Field, progress: Progress) -> list[str]:
     """Where the time of ours goes, last of all: the sampler slows it."""
     parts = []
     for system in field.systems:
-        for what, is_streamed in (("whole answers", False), ("streams", True)) if system.name == "ours" else ():
-            step = progress.add_task(f"profile of {what}", total=1)
+        for load in ("whole", "stream") if system.name == "ours" else ():
+            step = progress.add_task(f"profile, {load}", total=1)
             try:
-                found = profiled(loads, system, is_streamed=is_streamed, seconds=PROFILE_SECONDS)
+                found = profiled(loads, system, load, PROFILE_SECONDS)
             except RuntimeError as error:
-                field.notes.append(f"the profile of {what}: {error}")
+                field.notes.append(f"profile, {load}: {error}")
             else:
-                parts.append(f"## What is left: {what}\n\n{stacks.markdown(found)}")
+                parts.append(f"## What is left: {load}\n\n{stacks.markdown(found)}")
             progress.advance(step)
     return parts
 
