@@ -51,6 +51,7 @@ class Leases:
         # Three beats a lease: two may fail before anybody takes the call away.
         self._beat_seconds = lease_seconds / 3
         self._held: dict[UUID, Held] = {}
+        self._is_stopping = False
 
     def __len__(self) -> int:
         return len(self._held)
@@ -65,6 +66,8 @@ class Leases:
         if lost is not None:
             lost.stop()
         self._held[held.claim.call_id] = held
+        if self._is_stopping and held.work is not None:  # its claim was on the way when the others were stopped
+            held.work.cancel()
 
     def drop(self, held: Held) -> None:
         """The work on this claim has ended."""
@@ -72,7 +75,8 @@ class Leases:
             del self._held[held.claim.call_id]
 
     def stop_all(self) -> None:
-        """Cancel all work: the process is going down."""
+        """Cancel all work, and whatever is still begun: the process is going down."""
+        self._is_stopping = True
         for held in self._held.values():
             if held.work is not None:
                 held.work.cancel()

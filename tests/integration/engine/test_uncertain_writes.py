@@ -1,4 +1,4 @@
-"""Postgres goes between two statements of one call, or after a commit and before its reply."""
+"""Postgres goes between two statements of one call, or after a commit and before its reply; so does the worker."""
 
 import asyncio
 from typing import Any
@@ -58,3 +58,20 @@ async def test_a_call_that_failed_while_postgres_was_away_waits_for_its_next_att
     call = await only_call(desk, job_id)
     assert (call["status"], call["silences"]) == ("queued", 0)
     assert call["route"]["history"][0]["code"] == "unavailable"
+
+
+async def test_a_call_that_is_claimed_after_the_drain_time_goes_back_at_once(desk: Desk) -> None:
+    async def never_ends(claim: Claim) -> Answer:
+        await asyncio.Event().wait()
+        return yes(claim)
+
+    job_id, [call_id] = await begun(desk)
+    bench = Bench(desk.engine, never_ends)
+    bench.runner.is_draining = True
+    bench.leases.stop_all()
+    running = asyncio.create_task(bench.runner.run(call_id))
+    done, _ = await asyncio.wait([running], timeout=SOON_SECONDS)
+    running.cancel()
+    await asyncio.wait([running])
+    assert done, "it is still at work"
+    assert (await only_call(desk, job_id))["status"] == "queued"
