@@ -13,8 +13,7 @@ from benchmarks.systems import until
 
 SETUP_SECONDS = 60
 # counted at every request and never reached
-_LIMITS = ("--requests-per-minute", "100000000", "--tokens-per-minute", "2000000000")
-_LIMITS += ("--parallel", "100000", "--budget", "1000000")
+_LIMITS = "--requests-per-minute 100000000 --tokens-per-minute 2000000000 --parallel 100000 --budget 1000000".split()
 _PRICE = {"prompt_usd_per_million": 2.5, "completion_usd_per_million": 10}
 
 

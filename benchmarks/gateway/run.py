@@ -71,14 +71,14 @@ def _profiles(loads: Loads, field: Field, progress: Progress) -> list[str]:
     """Where the time of ours goes, last of all: the sampler slows it."""
     parts = []
     for system in field.systems:
-        for load in ("whole", "stream") if system.name == "ours" else ():
-            step = progress.add_task(f"profile, {load}", total=1)
+        for load, title in (("whole", "whole answers"), ("stream", "streams")) if system.name == "ours" else ():
+            step = progress.add_task(f"profile of {title}", total=1)
             try:
                 found = profiled(loads, system, load, PROFILE_SECONDS)
             except RuntimeError as error:
-                field.notes.append(f"profile, {load}: {error}")
+                field.notes.append(f"the profile of {title}: {error}")
             else:
-                parts.append(f"## What is left: {load}\n\n{stacks.markdown(found)}")
+                parts.append(f"## Where the time of ours goes: {title}\n\n{stacks.markdown(found)}")
             progress.advance(step)
     return parts
 
