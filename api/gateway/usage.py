@@ -27,6 +27,7 @@ class UsageRow:
     latency_ms: float = 0.0
     time_to_first_token_ms: float | None = None
     attempts: int = 0
+    request_id: str | None = None
     is_streamed: bool = False
 
 
