@@ -7,6 +7,7 @@ finds no stream is served from there.
 
 import asyncio
 import logging
+import secrets
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -37,6 +38,26 @@ def stream_key(job_id: UUID | str) -> str:
     return f"ultra:events:{job_id}"
 
 
+class Once:
+    """Knows the events of one stream that came twice: a batch whose reply was lost is sent again.
+
+    Each writer numbers what it writes, so what it sends again has a number that it has passed.
+    """
+
+    def __init__(self) -> None:
+        self._passed: dict[bytes, int] = {}
+
+    def is_new(self, number: bytes) -> bool:
+        """Whether this event is no repetition. To be asked of every event, in their order."""
+        writer, _, count = number.partition(b":")
+        if not count.isdigit():
+            return True  # of a version that did not number them
+        is_new = int(count) > self._passed.get(writer, 0)
+        if is_new:
+            self._passed[writer] = int(count)
+        return is_new
+
+
 class EventSink(Protocol):
     """Where a job's events go."""
 
@@ -50,12 +71,15 @@ class EventLog:
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
-        self._buffer: list[tuple[UUID, EventName, bytes]] = []
+        self._writer = secrets.token_hex(4)
+        self._count = 0
+        self._buffer: list[tuple[UUID, EventName, bytes, str]] = []
         self._flusher: asyncio.Task[None] | None = None
 
     def append(self, job_id: UUID, name: EventName, data: dict[str, Any]) -> None:
         """Add an event in the order of the calls to this method. Belongs to the event loop."""
-        self._buffer.append((job_id, name, orjson.dumps(data)))
+        self._count += 1
+        self._buffer.append((job_id, name, orjson.dumps(data), f"{self._writer}:{self._count}"))
         del self._buffer[:-MAX_BUFFERED]
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
@@ -80,10 +104,10 @@ class EventLog:
         finally:
             self._flusher = None
 
-    async def _send(self, batch: list[tuple[UUID, EventName, bytes]]) -> None:
+    async def _send(self, batch: list[tuple[UUID, EventName, bytes, str]]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
-        for job_id, name, data in batch:
-            pipeline.xadd(stream_key(job_id), {"e": name, "d": data}, maxlen=MAX_EVENTS, approximate=True)
+        for job_id, name, data, number in batch:
+            pipeline.xadd(stream_key(job_id), {"e": name, "d": data, "n": number}, maxlen=MAX_EVENTS, approximate=True)
             # Only a job's first and last events set its life time: one command a token would double the work.
             if name == "job.finished":
                 pipeline.expire(stream_key(job_id), KEEP_FINISHED_SECONDS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api.events.ids import LAST, Order, order_of
 from api.events.wire import render
+from common.events import Once
 
 # As many as the stream itself keeps (common/events.py), and some.
 MAX_EVENTS = 12_000
@@ -61,6 +62,7 @@ class Channel:
         self.readers: set[Reader] = set()
         self.last_stream_id = "0-0"
         """Where reading the stream goes on."""
+        self.once = Once()
         self.ended_calls: set[str] = set()
         """Calls whose end was shown."""
         self.is_finishing = False

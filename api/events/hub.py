@@ -135,6 +135,8 @@ class Hub:
         has_grown = False
         for event in events:
             channel.last_stream_id = event.id
+            if not channel.once.is_new(event.number):
+                continue
             if event.name == "job.finished":
                 self._finish_soon(channel, event.id)
                 break

@@ -19,11 +19,12 @@ WAKE_KEY_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of a stream. `data` is JSON as the worker wrote it."""
+    """One entry of a stream. `data` is JSON as the worker wrote it, `number` is for `common.events.Once`."""
 
     id: str
     name: str
     data: bytes
+    number: bytes = b""
 
 
 class EventSource(Protocol):
@@ -76,7 +77,7 @@ class RedisSource:
                 self._last_wake = entries[-1][0].decode()
             else:
                 found[key.rpartition(":")[2]] = [
-                    Event(entry_id.decode(), fields[b"e"].decode(), fields[b"d"])
+                    Event(entry_id.decode(), fields[b"e"].decode(), fields[b"d"], fields.get(b"n", b""))
                     for entry_id, fields in entries
                     if b"e" in fields and b"d" in fields
                 ]

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import tuple_row
 from redis.asyncio import Redis
 
-from common.events import stream_key
+from common.events import Once, stream_key
 from tests.faults.history import Call, CallStep, History, Job, JobStep, Write
 
 _INSTALL = """
@@ -106,8 +106,11 @@ async def read_streams(url: str, history: History) -> None:
 
 
 def _until_the_end(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Iterator[str]:
-    """The ids up to the job's end: what comes after it is shown to nobody."""
+    """The ids up to the job's end: what comes after it, or comes again, is shown to nobody."""
+    once = Once()
     for entry_id, fields in entries:
+        if not once.is_new(fields.get(b"n", b"")):
+            continue
         yield entry_id.decode()
         if fields[b"e"] == b"job.finished":
             return
