@@ -129,7 +129,7 @@ def refusal(failure: AppError | Fault) -> Refusal:
     error = failure.error if isinstance(failure, Fault) else failure
     status = (failure.status if isinstance(failure, Fault) else None) or _status(error)
     code = (failure.code if isinstance(failure, Fault) else None) or CODES.get(error.code, error.code)
-    param = failure.param if isinstance(failure, Fault) else getattr(error, "field", None)
+    param = (failure.param if isinstance(failure, Fault) else None) or getattr(error, "field", None)
     if param is None and error.code == "model_not_found":
         param = "model"
     document = {"error": {"message": error.message, "type": _type(status), "param": param, "code": code}}
