@@ -156,6 +156,7 @@ class Deployment:
             await process.start()
         async with asyncio.timeout(START_SECONDS):
             await self.listening(self.upstream_port)
+            await self.counts()  # it is ours, and not somebody who was faster to take the port
             await self.listening(self.api_port)
             while not await self._has_workers():
                 await asyncio.sleep(0.1)
