@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     ultra_jobs_at_once_per_key: int = Field(
         500, ge=1, le=1_000_000, description="Jobs of one key that are at work; the others wait their turn."
     )
+    ultra_chat_body_mib: int = Field(1, ge=1, le=256, description="The largest body under /v1, images and all.")
+    ultra_heartbeat_seconds: float = Field(
+        5.0, ge=0.05, le=600, description="A stream under /v1 is silent for so long at most."
+    )
+    ultra_stuck_client_seconds: float = Field(
+        60.0, ge=0.1, le=3600, description="A client that leaves a stream unread for so long is cut off."
+    )
 
     # the engine
     ultra_lease_seconds: float = Field(

@@ -29,14 +29,15 @@ HEARTBEAT = b": still at it\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds. `heartbeat`: a stream is silent for so long at most, so that nobody between us gives it up.
-
-    `stuck`: so long a client may leave what it was sent unread.
-    """
+    """Seconds: of a stream's silence until it is filled, and of a client's until it is cut off."""
 
     heartbeat: float = 5.0
     stuck: float = 60.0
-    look: float = 1.0
+
+    @property
+    def look(self) -> float:
+        """How often both are looked at."""
+        return min(1.0, self.heartbeat / 4, self.stuck / 4)
 
 
 class Lost(Exception):
@@ -203,4 +204,4 @@ class Client:
 
 
 def _too_large(most: int) -> TooLarge:
-    return TooLarge(f"The body is larger than {most} bytes.")
+    return TooLarge(f"The body is larger than {most} bytes (ULTRA_CHAT_BODY_MIB).")

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from api.auth import Auth
-from api.bodies import MAX_BODY_BYTES
 from api.gateway.admission import Unlimited
 from api.gateway.app import Gateway
+from api.gateway.client import Patience
 from api.gateway.exchange import Accounts
 from api.gateway.generating import Generating
 from api.gateway.translating import Translating
@@ -23,6 +23,8 @@ from common.contracts.calls import Usage
 from common.providers.registry import Providers
 from common.settings import Settings
 from common.upstreams import Upstreams
+
+MIB = 1024 * 1024
 
 
 class GatewayParts:
@@ -40,10 +42,12 @@ class GatewayParts:
 
     def app(self, auth: Auth, metrics: Metrics, host_names: frozenset[str] | None) -> Gateway:
         """The app that serves `/v1`."""
-        travel = Travel(self._catalog, self._ways, self._upstreams, self._settings.ultra_prefer)
+        settings = self._settings
+        travel = Travel(self._catalog, self._ways, self._upstreams, settings.ultra_prefer)
         accounts = Accounts(Unlimited(), Unrecorded(), self._price)
-        generating = Generating(travel, accounts, max_body_bytes=MAX_BODY_BYTES)
-        return Gateway(auth, self._catalog, generating, metrics, host_names=host_names)
+        generating = Generating(travel, accounts, max_body_bytes=settings.ultra_chat_body_mib * MIB)
+        patience = Patience(settings.ultra_heartbeat_seconds, settings.ultra_stuck_client_seconds)
+        return Gateway(auth, self._catalog, generating, metrics, host_names=host_names, patience=patience)
 
     async def keep(self) -> NoReturn:
         """Keep what we know of failing models fresh, for ever."""
