@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from api.auth import Auth, Caller
 from api.gateway import models
 from api.gateway.client import Client, Lost, Patience
+from api.gateway.dialects import DIALECTS, SpeakingClient
 from api.gateway.envelope import Internal, Misdirected, WrongMethod, refusal
 from api.gateway.faults import Fault
 from api.gateway.generating import Generating
@@ -53,6 +54,7 @@ class Gateway:
         self._handlers: dict[str, Handler] = {
             PREFIX + kind.path: partial(generating.serve, kind) for kind in (CHAT, COMPLETION, EMBEDDING)
         }
+        self._handlers |= dict.fromkeys(DIALECTS, partial(generating.serve, CHAT))
         self._metrics = metrics
         self._host_names = host_names
         self._patience = patience
@@ -61,7 +63,12 @@ class Gateway:
         """Serve one request. Whatever happens, the client hears of it in OpenAI's words, or is gone."""
         started = time.perf_counter()
         request_id = request_id_of(scope)
-        client = Client(scope, receive, send, request_id, self._patience)
+        dialect = DIALECTS.get(scope["path"])
+        client = (
+            Client(scope, receive, send, request_id, self._patience)
+            if dialect is None
+            else SpeakingClient(dialect, scope, receive, send, request_id, self._patience)
+        )
         route = "unmatched"
         try:
             self._guard(scope)

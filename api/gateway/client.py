@@ -25,6 +25,7 @@ SSE_HEADERS = (
     (b"x-accel-buffering", b"no"),
 )
 HEARTBEAT = b": still at it\n\n"
+DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True)

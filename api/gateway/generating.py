@@ -7,22 +7,22 @@ from starlette.types import Scope
 
 from api.auth import Caller
 from api.gateway.asked import parse
-from api.gateway.client import Client
+from api.gateway.client import DONE, Client
 from api.gateway.envelope import NotJson
 from api.gateway.exchange import Accounts, Exchange
 from api.gateway.faults import Fault
-from api.gateway.kinds import Kind
+from api.gateway.kinds import CHAT, Kind
 from api.gateway.travel import Travel
-
-DONE = b"data: [DONE]\n\n"
+from api.gateway.virtual import OWNERS, Virtual
 
 
 class Generating:
     """Serves chats, completions and embeddings."""
 
-    def __init__(self, travel: Travel, accounts: Accounts, *, max_body_bytes: int) -> None:
+    def __init__(self, travel: Travel, accounts: Accounts, virtual: Virtual, *, max_body_bytes: int) -> None:
         self._travel = travel
         self._accounts = accounts
+        self._virtual = virtual
         self._max_body_bytes = max_body_bytes
 
     async def serve(self, kind: Kind, client: Client, caller: Caller) -> None:
@@ -35,6 +35,11 @@ class Generating:
         started = time.perf_counter()
         _require_json(client.scope)
         asked = parse(kind, await client.body(self._max_body_bytes))
+        if kind is CHAT and asked.model in OWNERS:
+            behind = await self._virtual.take(client, caller, asked)
+            if behind is None:
+                return
+            asked = behind
         trip = self._travel.begin(asked)
         client.watch(is_streamed=asked.is_streamed)
         with await self._accounts.admit(caller, trip, started) as exchange:

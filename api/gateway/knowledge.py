@@ -41,12 +41,17 @@ class Document:
 
 
 class KnowledgeAgent:
-    """Asks the agent. Belongs to one event loop; the session remains the caller's to close."""
+    """Asks the agent. Belongs to one event loop; connects to nothing until it is asked to."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str) -> None:
         self._url = f"{url}/query"
-        self._session = session
+        self._session: aiohttp.ClientSession | None = None
         self._silent_until = 0.0
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
 
     async def find(self, query: str) -> Sequence[Document] | None:
         """The documents that fit best, best first; None while the agent is away. Takes QUERY_SECONDS at most."""
@@ -62,6 +67,8 @@ class KnowledgeAgent:
             return None
 
     async def _ask(self, query: str) -> bytes:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
         async with self._session.post(self._url, json={"query": query, "limit": LIMIT}) as response:
             response.raise_for_status()
             body = await response.content.read(MAX_RESPONSE_BYTES + 1)

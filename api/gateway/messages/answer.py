@@ -90,8 +90,7 @@ class MessageStream:
             + _event("message_stop", {})
         )
 
-    @staticmethod
-    def fail(kind: str, text: str) -> bytes:
+    def fail(self, kind: str, text: str) -> bytes:
         """The end of one that broke off: no `message_stop` follows."""
         return _event("error", {"error": {"type": kind, "message": text}})
 
