@@ -22,7 +22,7 @@ from common.contracts.patterns import Pattern
 from common.database import jobs
 from common.documents import analysis_links
 from common.doorbell import Doorbell
-from common.errors import AppError, DependencyDown, IdempotencyConflict, InvalidInput, UnknownAnalysisType
+from common.errors import DependencyDown, IdempotencyConflict, InvalidInput, UnknownAnalysisType
 from common.ids import uuid7
 from common.lanes import Lane
 
@@ -139,7 +139,7 @@ class Submissions:
         self._doorbell = doorbell
         self._backlog = backlog
         self._grace = grace
-        self._commits: Batcher[Submission, Accepted | Exception] = Batcher(self._commit)
+        self._commits: Batcher[Submission, Accepted | Exception | None] = Batcher(self._commit)
 
     async def submit(self, request: AnalysisRequest, *, owner: str, idempotency_key: str | None) -> Accepted:
         """Store the job; when this returns it is committed and will run, whatever dies.
@@ -175,10 +175,11 @@ class Submissions:
         outcome = await self._commits.submit(submission)
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome
+        # Looked for here: the others of its batch, and the batches behind it, have nothing to wait for.
+        return await self._earlier(submission) if outcome is None else outcome
 
-    async def _commit(self, batch: Sequence[Submission]) -> list[Accepted | Exception]:
-        """One outcome a submission; what is wrong with one is no other's."""
+    async def _commit(self, batch: Sequence[Submission]) -> list[Accepted | Exception | None]:
+        """One outcome a submission, None where its key is taken; what is wrong with one is no other's."""
         try:
             rows = await self._database.fetch(jobs.insert([one.row() for one in batch], self._grace))
         except DataError as error:
@@ -192,22 +193,19 @@ class Submissions:
         return [
             Accepted(_document(one.job_id, one.analysis.analysis_type, one.analysis.models, created[one.job_id]))
             if one.job_id in created
-            else await self._earlier(one)
+            else None
             for one in batch
         ]
 
-    async def _earlier(self, submission: Submission) -> Accepted | AppError:
+    async def _earlier(self, submission: Submission) -> Accepted:
         """The job that has the key already."""
         key = submission.idempotency_key
         assert key is not None, "only a key can keep a row out"
-        try:
-            row = await self._database.first(jobs.by_idempotency_key(submission.owner, key))
-        except DependencyDown as error:
-            return error
+        row = await self._database.first(jobs.by_idempotency_key(submission.owner, key))
         if row is None:
-            return DependencyDown("The job that had this Idempotency-Key was just deleted; send it again.")
+            raise DependencyDown("The job that had this Idempotency-Key was just deleted; send it again.")
         if row["request_hash"] != submission.request_hash:
-            return IdempotencyConflict()
+            raise IdempotencyConflict
         models = [AskedModel(**model) for model in row["models"]]
         return Accepted(_document(row["id"], row["kind"], models, row["created_at"]), is_replay=True)
 

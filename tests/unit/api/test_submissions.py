@@ -210,6 +210,36 @@ async def test_one_that_cannot_be_stored_does_not_fail_its_neighbours(catalog: C
     assert len(doorbell.rung) == 2
 
 
+class ForgetfulDatabase(FussyDatabase):
+    """Knows every key already, and does not find the job that has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked = asyncio.Event()
+
+    async def fetch(self, statement: Any, *, seconds: float = 1) -> list[Row]:
+        if "rows" not in statement.compile().params:
+            self.is_asked.set()
+            await asyncio.Event().wait()
+        return [row for row in await super().fetch(statement) if row["id"] not in self.taken(statement)]
+
+    @staticmethod
+    def taken(statement: Any) -> set[UUID]:
+        return {UUID(row["id"]) for row in statement.compile().params["rows"] if row["idempotency_key"]}
+
+
+async def test_nobody_waits_while_the_job_of_a_repeated_key_is_looked_for(catalog: Catalog) -> None:
+    database = ForgetfulDatabase()
+    backlog = Backlog(database, 10, places=10)
+    desk = Submissions(database, lambda: catalog, dict, SilentDoorbell(), backlog, timedelta(seconds=5))
+    repeated = asyncio.create_task(desk.submit(asked(), owner="", idempotency_key="again"))
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(desk.submit(asked(), owner="", idempotency_key=None) for _ in range(3)))
+        await database.is_asked.wait()
+        await desk.submit(asked(), owner="", idempotency_key=None)
+    repeated.cancel()
+
+
 async def test_past_the_limit_submissions_are_refused_before_they_cost_anything(catalog: Catalog) -> None:
     desk, database, _ = submissions(catalog, limit=2)
     for _ in range(2):
