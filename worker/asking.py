@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
+from common.admission.slots import Slots
 from common.cache import AnswerCache, CachedAnswer, key_of
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Answer, Usage
@@ -15,8 +16,8 @@ from common.providers.registry import Providers
 from worker.showing import Showing
 from worker.store import Claim
 
-# A local server works on a few requests at a time. The others wait in our line rather than in its own,
-# where their deadlines would run.
+# A local server works on a few requests at a time, on how many its entry may say (`slots`). The others wait in our
+# line rather than in its own, where their deadlines would run.
 LOCAL_AT_ONCE = 16
 
 Price = Callable[[ModelEntry, Usage | None], float | None]
@@ -25,11 +26,12 @@ Price = Callable[[ModelEntry, Usage | None], float | None]
 class Asker:
     """Puts calls to models. Belongs to one event loop."""
 
-    def __init__(self, providers: Providers, cache: AnswerCache, events: EventSink, price: Price) -> None:
+    def __init__(self, providers: Providers, cache: AnswerCache, events: EventSink, price: Price, slots: Slots) -> None:
         self._providers = providers
         self._cache = cache
         self._events = events
         self._price = price
+        self._slots = slots
         self._local_slots = asyncio.Semaphore(LOCAL_AT_ONCE)
 
     async def ask(self, claim: Claim, entry: ModelEntry) -> Answer:
@@ -70,7 +72,10 @@ class Asker:
 
     @asynccontextmanager
     async def _slot(self, entry: ModelEntry) -> AsyncIterator[None]:
-        if entry.local:
+        if entry.slots is not None:
+            async with self._slots.hold(entry):
+                yield
+        elif entry.local:
             async with self._local_slots:
                 yield
         else:

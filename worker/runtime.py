@@ -10,6 +10,8 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from common import pricing
+from common.admission.shared import admission_redis
+from common.admission.slots import Slots
 from common.cache import AnswerCache
 from common.catalog.current import current_catalog
 from common.circuits import Circuits
@@ -102,13 +104,15 @@ class Runtime:
             failures=settings.ultra_circuit_failures,
             open_seconds=settings.ultra_circuit_open_seconds,
         )
+        self._admission_redis = admission_redis(settings.redis_url.get_secret_value())
+        self._slots = Slots(self._admission_redis, is_patient=True)
         cache = AnswerCache(self._redis, ttl_seconds=settings.ultra_cache_ttl_seconds)
         self._upstreams = Upstreams(settings, catalog, self._providers, self._circuits)
         self._runner = CallRunner(
             store,
             self._leases,
             catalog,
-            Asker(self._providers, cache, self._events, pricing.cost_usd),
+            Asker(self._providers, cache, self._events, pricing.cost_usd, self._slots),
             self._upstreams,
             self._events,
             Limits(settings.ultra_max_attempts, settings.ultra_job_retry_budget, settings.ultra_prefer),
@@ -216,6 +220,8 @@ class Runtime:
         await self._events.drain()
         await self._upstreams.connectivity.close()
         await self._providers.close()
+        await self._slots.close()
+        await self._admission_redis.aclose()
         await self._listening.aclose()
         await self._redis.aclose()
         await self._database.dispose()

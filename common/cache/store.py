@@ -9,13 +9,13 @@ for itself, rather than lead a queue in which each waits for the failure of the 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from enum import Enum, auto
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
+
+from common.cancelling import cancellable
 
 # A look is a millisecond. Past this the cache costs more than it saves.
 REDIS_SECONDS = 1.0
@@ -116,7 +116,7 @@ class AnswerStore:
         keys = (f"ultra:cache:{key}", f"ultra:cache:{key}:leader")
         found: Any = None
         try:
-            async with asyncio.timeout(REDIS_SECONDS), _cancellable():
+            async with asyncio.timeout(REDIS_SECONDS), cancellable():
                 found = await script(keys=keys, args=arguments)
         except ResponseError as error:  # it is there and refuses: a value of another kind, no memory, a replica
             self._warn(error)
@@ -129,22 +129,6 @@ class AnswerStore:
         if time.monotonic() >= self._warns_from:
             self._warns_from = time.monotonic() + WARNING_EVERY_SECONDS
             logger.warning("working without the answer cache: %s", str(error) or type(error).__name__)
-
-
-@asynccontextmanager
-async def _cancellable() -> AsyncIterator[None]:
-    """Raise a cancellation that came within and was lost there.
-
-    redis-py sends inside `asyncio.wait_for`, which on Python 3.11 drops one that arrives as it ends.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    cancellations = task.cancelling()
-    try:
-        yield
-    finally:
-        if task.cancelling() > cancellations:
-            raise asyncio.CancelledError
 
 
 def _milliseconds(seconds: float) -> int:

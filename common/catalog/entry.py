@@ -91,6 +91,9 @@ class ModelEntry(BaseModel):
     local: bool
     parameters: EntryParameters = EntryParameters()
     system: str | None = Field(None, description="Put before the messages of every call.")
+    slots: int | None = Field(
+        None, ge=1, le=10_000, description="Calls that its server works on at once; others wait (docs/limits.md)."
+    )
     context_window: int | None = Field(None, ge=1, description="Tokens, prompt and answer together.")
     capabilities: tuple[Capability, ...] = ("chat",)
     aliases: tuple[Annotated[str, Field(max_length=200, pattern=NAME_PATTERN)], ...] = ()
