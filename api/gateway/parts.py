@@ -8,11 +8,15 @@ from api.auth import Auth
 from api.gateway.admission import Unlimited
 from api.gateway.app import Gateway
 from api.gateway.client import Patience
+from api.gateway.council import Council
 from api.gateway.exchange import Accounts
 from api.gateway.generating import Generating
+from api.gateway.ivy import Ivy
+from api.gateway.knowledge import KnowledgeAgent
 from api.gateway.translating import Translating
 from api.gateway.travel import Travel
 from api.gateway.usage import Unrecorded
+from api.gateway.virtual import Virtual
 from api.gateway.ways import Ways
 from api.metrics import Metrics
 from common import pricing
@@ -38,6 +42,7 @@ class GatewayParts:
         self._providers = providers
         self._circuits = circuits
         self._upstreams = Upstreams(settings, catalog, providers, circuits)
+        self._knowledge: KnowledgeAgent | None = None
         self._ways = Ways(settings, catalog, Translating(providers))
 
     def app(self, auth: Auth, metrics: Metrics, host_names: frozenset[str] | None) -> Gateway:
@@ -45,9 +50,15 @@ class GatewayParts:
         settings = self._settings
         travel = Travel(self._catalog, self._ways, self._upstreams, settings.ultra_prefer)
         accounts = Accounts(Unlimited(), Unrecorded(), self._price)
-        generating = Generating(travel, accounts, max_body_bytes=settings.ultra_chat_body_mib * MIB)
+        virtual = Virtual(Council(travel, accounts, self._catalog), self._ivy())
+        generating = Generating(travel, accounts, virtual, max_body_bytes=settings.ultra_chat_body_mib * MIB)
         patience = Patience(settings.ultra_heartbeat_seconds, settings.ultra_stuck_client_seconds)
         return Gateway(auth, self._catalog, generating, metrics, host_names=host_names, patience=patience)
+
+    def _ivy(self) -> Ivy:
+        settings = self._settings
+        self._knowledge = KnowledgeAgent(settings.knowledge_agent_url) if settings.knowledge_agent_url else None
+        return Ivy(settings.llm_provider, settings.ollama_model, self._knowledge)
 
     async def keep(self) -> NoReturn:
         """Keep what we know of failing models fresh, for ever."""
@@ -61,6 +72,8 @@ class GatewayParts:
         await self._circuits.drain()
         await self._ways.close()
         await self._providers.close()
+        if self._knowledge is not None:
+            await self._knowledge.close()
 
     def _price(self, entry: ModelEntry, usage: Usage | None) -> float | None:
         return 0.0 if self._settings.use_mock else pricing.cost_usd(entry, usage)
