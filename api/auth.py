@@ -46,8 +46,11 @@ class Auth:
         self._is_required = is_required
         self._known: dict[str, tuple[float, asyncio.Task[Caller | None]]] = {}
 
-    async def admit(self, headers: Headers, scope: str) -> Caller:
+    async def admit(self, headers: Headers, scope: str, *, takes_any: bool = False) -> Caller:
         """The caller, if it may do what `scope` covers.
+
+        Clients of other vendors' APIs insist on sending a key, whatever it is: with `takes_any` an unknown one is
+        none, where none is required.
 
         Raises:
             Unauthenticated: no key where one is required, or a key that is not live.
@@ -60,6 +63,8 @@ class Auth:
                 raise Unauthenticated
             return Caller()
         caller = await self._find(key)
+        if caller is None and takes_any and not self._is_required:
+            return Caller()
         if caller is None:
             raise Unauthenticated("This API key is unknown or revoked.")
         if not caller.may(scope):

@@ -73,7 +73,7 @@ class Gateway:
         try:
             self._guard(scope)
             route, scopes, handler = self._route(scope)
-            caller = await self._auth.admit(Headers(raw=scope["headers"]), scopes)
+            caller = await self._auth.admit(Headers(raw=scope["headers"]), scopes, takes_any=True)
             await handler(client, caller)
         except (AppError, Fault) as error:
             await client.refuse(refusal(error))

@@ -133,7 +133,8 @@ class Council:
             document = orjson.loads(answer.document) | {"model": asked.model, "ultra": _extension(members)}
             await client.answer(200, (), orjson.dumps(document))
             return
-        question = replace(question, is_streamed=True, wants_usage=asked.wants_usage)
+        streamed = {**question.body, "stream": True}
+        question = replace(question, body=streamed, is_streamed=True, wants_usage=asked.wants_usage)
         trip = self._travel.begin(question)
         with await self._accounts.admit(caller, trip, time.perf_counter()) as exchange:
             stream = await self._travel.stream(trip)

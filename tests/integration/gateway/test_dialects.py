@@ -1,0 +1,97 @@
+"""The official clients of OpenAI's Responses and Anthropic's Messages, against any model."""
+
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from tests.integration.gateway.upstreams import TEXT
+
+TOOL = {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]}
+ASK: list[Any] = [{"role": "user", "content": "Tell me a story."}]
+
+
+@pytest.fixture
+async def claude(api: httpx.AsyncClient) -> Any:
+    async with anthropic.AsyncAnthropic(base_url=str(api.base_url), api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def gpt(api: httpx.AsyncClient) -> Any:
+    async with openai.AsyncOpenAI(base_url=str(api.base_url.join("/v1")), api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.mark.parametrize("model", ["good", "mock-a"])
+async def test_anthropics_client_gets_a_message(claude: anthropic.AsyncAnthropic, model: str) -> None:
+    said = await claude.messages.create(model=model, max_tokens=50, messages=ASK, system="Be brief.")
+    assert said.stop_reason == "end_turn"
+    assert said.content[0].type == "text"
+    assert said.usage.output_tokens > 0
+    if model == "good":
+        assert said.content[0].text == TEXT
+
+
+@pytest.mark.parametrize("model", ["good", "mock-a"])
+async def test_anthropics_client_streams_what_it_would_get_whole(claude: anthropic.AsyncAnthropic, model: str) -> None:
+    whole = await claude.messages.create(model=model, max_tokens=50, messages=ASK)
+    async with claude.messages.stream(model=model, max_tokens=50, messages=ASK) as stream:
+        said = await stream.get_final_message()
+    assert said.content[0].type == "text" == whole.content[0].type
+    assert said.content[0].text == whole.content[0].text
+    assert said.stop_reason == "end_turn"
+    assert said.usage.output_tokens == whole.usage.output_tokens
+
+
+async def test_anthropics_client_has_its_tools_called(claude: anthropic.AsyncAnthropic) -> None:
+    async with claude.messages.stream(
+        model="mock-a", max_tokens=50, messages=ASK, tools=[{"name": "weather", "input_schema": TOOL}]
+    ) as stream:
+        said = await stream.get_final_message()
+    [call] = [block for block in said.content if block.type == "tool_use"]
+    assert call.name == "weather"
+    assert "town" in call.input
+    assert said.stop_reason == "tool_use"
+
+
+async def test_anthropics_client_raises_its_own_errors(claude: anthropic.AsyncAnthropic) -> None:
+    with pytest.raises(anthropic.NotFoundError) as missing:
+        await claude.messages.create(model="nobody", max_tokens=50, messages=ASK)
+    assert missing.value.body["error"]["type"] == "not_found_error"  # type: ignore[index,call-overload]
+    with pytest.raises(anthropic.BadRequestError, match="cannot be used"):
+        await claude.messages.create(
+            model="good", max_tokens=5, messages=ASK, tools=[{"type": "web_search_20250305", "name": "web_search"}]
+        )
+
+
+async def test_a_message_that_breaks_off_is_an_error_for_its_client(claude: anthropic.AsyncAnthropic) -> None:
+    with pytest.raises(anthropic.APIError):
+        async with claude.messages.stream(model="scripted-reset", max_tokens=50, messages=ASK) as stream:
+            await stream.get_final_message()
+
+
+@pytest.mark.parametrize("model", ["good", "mock-a"])
+async def test_openais_client_gets_a_response_whole_and_as_a_stream(gpt: openai.AsyncOpenAI, model: str) -> None:
+    whole = await gpt.responses.create(model=model, input="Tell me a story.", instructions="Be brief.")
+    async with gpt.responses.stream(model=model, input="Tell me a story.", instructions="Be brief.") as stream:
+        said = await stream.get_final_response()
+    assert whole.status == said.status == "completed"
+    assert whole.output_text == said.output_text != ""
+    assert whole.usage is not None
+    assert said.usage is not None
+    assert whole.usage.total_tokens == said.usage.total_tokens > 0
+
+
+async def test_a_response_calls_functions(gpt: openai.AsyncOpenAI) -> None:
+    tool: Any = {"type": "function", "name": "weather", "parameters": TOOL, "strict": False}
+    said = await gpt.responses.create(model="mock-a", input="Weather?", tools=[tool])
+    [call] = [item for item in said.output if item.type == "function_call"]
+    assert call.name == "weather"
+
+
+async def test_a_response_that_needs_a_memory_is_refused(gpt: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="nothing is kept"):
+        await gpt.responses.create(model="mock-a", input="And then?", previous_response_id="resp_1")

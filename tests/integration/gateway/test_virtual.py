@@ -1,0 +1,128 @@
+"""Names behind which there are others: a council, and the orchestrator of the specification with its documents."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import yaml
+
+from common.settings import Settings
+from tests.integration.api.serving import serving
+from tests.integration.gateway.talking import HELLO, chat, chunks_of, error_of, text_of
+from tests.integration.gateway.upstreams import TEXT
+from tests.openai_schema import check_chat
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """As everywhere, with a council of three whose second member fails."""
+    with changed(settings) as catalog:
+        catalog["defaults"]["models"] += ["mock-broken", "mock-a"]
+        catalog["models"]["mock-broken"] = {"parameters": {"extra": {"error": "bad_upstream"}}}
+        catalog["models"]["scripted-good"]["aliases"].append("claude")
+    return settings
+
+
+@contextmanager
+def changed(settings: Settings) -> Iterator[dict[str, Any]]:
+    """The catalog's file, to be changed inside."""
+    assert settings.ultra_models_path is not None
+    catalog = yaml.safe_load(settings.ultra_models_path.read_text())
+    yield catalog
+    settings.ultra_models_path.write_text(yaml.safe_dump(catalog))
+
+
+async def test_the_council_answers_with_what_its_members_come_to(api: httpx.AsyncClient) -> None:
+    answer = (await chat(api, "ultra-compare")).json()
+    check_chat({name: value for name, value in answer.items() if name != "ultra"})
+    assert answer["choices"][0]["message"]["content"] == TEXT
+    members = {member["model"]: member for member in answer["ultra"]["members"]}
+    assert members["scripted-good"]["text"] == TEXT
+    assert members["mock-broken"]["status"] == "failed"
+    assert members["mock-a"]["status"] == "completed"
+
+
+async def test_the_council_streams_and_tells_of_its_members_at_the_end(api: httpx.AsyncClient) -> None:
+    response = await chat(api, "ultra-compare", stream=True)
+    chunks = chunks_of(response.text)
+    assert text_of(chunks) == TEXT
+    assert chunks[-1]["choices"] == []
+    assert len(chunks[-1]["ultra"]["members"]) == 3
+
+
+async def test_the_best_answer_is_given_as_it_was_said(api: httpx.AsyncClient) -> None:
+    answer = (await chat(api, "ultra-best")).json()
+    said = {member["model"]: member["text"] for member in answer["ultra"]["members"]}
+    assert answer["choices"][0]["message"]["content"] == said[answer["ultra"]["chosen"]]
+    streamed = chunks_of((await chat(api, "ultra-best", stream=True)).text)
+    assert text_of(streamed) == said[streamed[-1]["ultra"]["chosen"]]
+
+
+async def test_a_council_is_not_asked_for_what_one_model_does(api: httpx.AsyncClient) -> None:
+    error = error_of(await chat(api, "ultra-compare", n=2))
+    assert error["param"] == "n"
+
+
+async def test_the_virtual_models_are_listed(api: httpx.AsyncClient) -> None:
+    listed = {model["id"]: model["owned_by"] for model in (await api.get("/v1/models")).json()["data"]}
+    assert listed["ivy-orchestrator"] == "ivy"
+    assert listed["ultra-compare"] == listed["ultra-best"] == "ultra"
+    assert (await api.get("/v1/models/ivy-orchestrator")).json()["object"] == "model"
+
+
+class Agent:
+    """A knowledge agent: answers by what it was told to, and remembers what it was asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[dict[str, Any]] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        async with server:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = next(line[16:] for line in head.split("\r\n") if line.startswith("content-length:"))
+        self.asked.append(orjson.loads(await reader.readexactly(int(length))))
+        body = orjson.dumps(self.answer)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body))
+        writer.write(body)
+        await writer.drain()
+        writer.close()
+
+
+DOCUMENTS = {"documents": [{"id": "d", "text": "Wings.", "score": 0.85424, "source": "ECSS", "page_index": 45}]}
+
+
+@asynccontextmanager
+async def ivy(settings: Settings, url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """An API whose `claude` is the scripted model, and whose agent is at the URL."""
+    async with serving(settings.model_copy(update={"llm_provider": "claude", "knowledge_agent_url": url})) as api:
+        yield api
+
+
+async def test_documents_are_put_before_the_question(settings: Settings, server: Any) -> None:
+    agent = Agent(DOCUMENTS)
+    async with agent.running() as url, ivy(settings, url) as api:
+        response = await chat(api, "ivy-orchestrator")
+    assert response.status_code == 200, response.text
+    assert response.headers["x-ultra-knowledge"] == "used"
+    assert agent.asked == [{"query": HELLO[0]["content"], "limit": 5}]
+    sent = server.exchanges[-1].body["messages"]
+    assert [message["role"] for message in sent] == ["system", "user"]
+    assert "[Document 1 - ECSS Page 45]:\n(Score: 0.8542)\nWings." in sent[0]["content"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9"])
+async def test_a_chat_goes_on_without_an_agent_that_is_away(settings: Settings, url: str) -> None:
+    async with ivy(settings, url) as api:
+        response = await chat(api, "ivy-orchestrator")
+    assert response.status_code == 200, response.text
+    assert response.headers["x-ultra-knowledge"] == "unavailable"
