@@ -57,6 +57,7 @@ async def kill_api(field: Field, times: int) -> None:
     """kill -9 of the API while a thousand readers follow the jobs."""
     for number in range(times):
         field.say(f"API kill {number + 1} of {times}: {field.readers.open} readers before")
+        await field.loaded()
         await _crowd(field)
         field.say(f"API kill {number + 1} of {times}: {field.readers.open} readers")
         at = field.injecting()
