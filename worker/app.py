@@ -65,11 +65,11 @@ def create_app(settings: Settings) -> BatchingCelery:
         broker_transport_options={
             "ack_emulation": False,
             "priority_steps": [int(lane) for lane in Lane],
-            "socket_timeout": 10,
+            "socket_timeout": 6,
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
             # A connection that died unnoticed is dropped within twice this; before a worker gives itself up.
-            "health_check_interval": 10,
+            "health_check_interval": 5,
         },
     )
     return app

@@ -72,7 +72,7 @@ class Runtime:
         self._database = connect(settings.database_url.get_secret_value())
         self._redis: Redis = Redis.from_url(
             settings.redis_url.get_secret_value(),
-            socket_timeout=10,
+            socket_timeout=6,
             socket_connect_timeout=3,
             socket_keepalive=True,
         )

@@ -20,10 +20,10 @@ _OPTIONS = " ".join(
         "statement_timeout=30s",
         "lock_timeout=10s",
         "idle_in_transaction_session_timeout=20s",
-        "tcp_keepalives_idle=10",
-        "tcp_keepalives_interval=3",
+        "tcp_keepalives_idle=5",
+        "tcp_keepalives_interval=2",
         "tcp_keepalives_count=3",
-        "tcp_user_timeout=20s",
+        "tcp_user_timeout=10s",
     )
 )
 
@@ -32,7 +32,7 @@ def connect(database_url: str, *, pool_size: int = 5) -> AsyncEngine:
     """A lazy pool of at most `pool_size` connections; nothing is opened until the first statement.
 
     A statement runs 30 s at most and waits 10 s at most for a lock or a connection. TCP keepalives
-    find a peer that vanished without a word within about 20 s, on our side and on the server's: a lock that a
+    find a peer that vanished without a word within about 10 s, on our side and on the server's: a lock that a
     vanished worker holds, the sweep's above all, would stop everybody for the two hours of the system's default.
     """
     return create_async_engine(
@@ -49,10 +49,10 @@ def connect(database_url: str, *, pool_size: int = 5) -> AsyncEngine:
             "connect_timeout": 5,
             "application_name": "ultrallm",
             "options": _OPTIONS,
-            "keepalives_idle": 10,
-            "keepalives_interval": 3,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
             "keepalives_count": 3,
-            "tcp_user_timeout": 20_000,
+            "tcp_user_timeout": 10_000,
             # prepare at first use: the hot statements are few
             "prepare_threshold": 0,
         },

@@ -29,6 +29,7 @@ from tests.faults.subject import SABOTAGES
 
 TABLE = Path(__file__).parents[2] / "docs" / "reliability-table.md"
 SHOWN = 8
+SHOWN_TIMES = 20
 LOG_COLUMNS = 190
 # A sample begins no row after this; with the one that runs then it takes about ten minutes.
 SAMPLE_SECONDS = 510
@@ -94,6 +95,8 @@ def show(console: Console, result: Result, directory: Path) -> None:
     if len(result.violations) > SHOWN:
         console.print(f"         and {len(result.violations) - SHOWN} more", style="red")
     if result.violations:
+        seconds = ", ".join(f"{one:.1f}" for one in result.recovery[-SHOWN_TIMES:])
+        console.print(f"         recovery in s, the last of them: {seconds}", highlight=False)
         console.print(f"         logs: {directory / 'logs'}", highlight=False)
 
 
