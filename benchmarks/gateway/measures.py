@@ -1,5 +1,6 @@
 """Every line of the table: how it is taken, of whom, and what is asked of ours."""
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Plan:
     open_seconds: float
 
 
-WHOLE = Plan(rounds=3, seconds=5, alone_seconds=2, memory_seconds=90, streams=2_000, crowd_tokens=120, open_seconds=5)
+WHOLE = Plan(rounds=3, seconds=4, alone_seconds=1.5, memory_seconds=75, streams=2_000, crowd_tokens=100, open_seconds=4)
 QUICK = Plan(rounds=1, seconds=2, alone_seconds=1, memory_seconds=6, streams=2_000, crowd_tokens=60, open_seconds=4)
 
 
@@ -39,7 +40,13 @@ class Measures:
     def __init__(self, loads: Loads, field: Field, plan: Plan, progress: Progress) -> None:
         self._loads, self._field, self._plan, self._progress = loads, field, plan, progress
         self._peak_rates: dict[str, float] = {}
+        self._core_shares: list[float] = []
         self.figures: list[Figure] = []
+
+    @property
+    def core_percent(self) -> float:
+        """How much of its core a system got while it was asked without pause: the median of all samples."""
+        return statistics.median(self._core_shares) if self._core_shares else 100.0
 
     def warm_up(self) -> None:
         """Nobody measures a first time."""
@@ -155,6 +162,7 @@ class Measures:
             if system is not self._field.direct:
                 by_cpu.add(system.name, sample * seconds / busy)
                 core.add(system.name, 100 * busy / seconds)
+                self._core_shares.append(100 * busy / seconds)
             return sample
 
         self._turns(rate, taken, with_direct=True, without=without)

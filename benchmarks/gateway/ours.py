@@ -13,7 +13,7 @@ from benchmarks.systems import until
 
 SETUP_SECONDS = 60
 # counted at every request and never reached
-_LIMITS = "--requests-per-minute 100000000 --tokens-per-minute 2000000000 --parallel 100000 --budget 1000000".split()
+_LIMITS = {"requests-per-minute": 100_000_000, "tokens-per-minute": 2_000_000_000, "parallel": 100_000, "budget": 10**6}
 _PRICE = {"prompt_usd_per_million": 2.5, "completion_usd_per_million": 10}
 
 
@@ -37,7 +37,8 @@ class Ours:
         models.write_text(yaml.safe_dump(self._catalog()))
         self._environment |= {"ULTRA_MODELS_PATH": str(models), "ULTRA_AUTH": "required"}
         self._ultra("migrate")
-        self._key = self._ultra("keys", "create", "benchmark", *_LIMITS).strip()
+        limits = [f"--{name}={value}" for name, value in _LIMITS.items()]
+        self._key = self._ultra("keys", "create", "benchmark", *limits).strip()
         serve = [*ULTRA, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         self._processes.start("ours", self._cores.pinned(serve), self._environment)
         until(lambda: self._processes.are_up(self.port), "ours listens")

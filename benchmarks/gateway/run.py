@@ -21,7 +21,7 @@ from benchmarks.gateway.field import NAMES, Field, started
 from benchmarks.gateway.figures import Figure, markdown
 from benchmarks.gateway.litellm_peer import LOCK
 from benchmarks.gateway.loads import Loads, require_programs
-from benchmarks.gateway.measures import QUICK, WHOLE, Measures, Plan
+from benchmarks.gateway.measures import QUICK, WHOLE, Measures
 from benchmarks.gateway.profile import profiled
 from benchmarks.gateway.systems import Cores
 from benchmarks.sse_fanout import allow_connections
@@ -29,6 +29,8 @@ from benchmarks.sse_fanout import allow_connections
 TABLE = Path(__file__).parents[2] / "docs" / "gateway-table.md"
 VERSIONS = ("aiohttp", "httptools", "orjson", "psycopg", "redis", "starlette", "uvicorn", "uvloop")
 PROFILE_SECONDS = 8
+# below it somebody else's work is in the figures
+ENOUGH_PERCENT = 85.0
 
 
 def main() -> int:
@@ -46,18 +48,22 @@ def main() -> int:
         started(Path(scratch), cores, paced_tokens=plan.crowd_tokens, only=given.only, progress=progress) as field,
     ):
         loads = Loads(Path(scratch))
-        figures = _measure(loads, field, plan, progress)
+        measures = Measures(loads, field, plan, progress)
+        figures = _measure(measures)
         profiles = [] if given.quick else _profiles(loads, field, progress)
     notes = "Not measured:\n\n" + "\n".join(f"- {note}" for note in field.notes) if field.notes else ""
-    table = "\n\n".join(part for part in (_heading(given.quick), markdown(figures), notes, *profiles) if part)
+    table = "\n\n".join(
+        part
+        for part in (_heading(given.quick), _warning(measures.core_percent), markdown(figures), notes, *profiles)
+        if part
+    )
     print(table)
     if given.only == set(NAMES) and not given.quick:
         TABLE.write_text(table + "\n")
     return 1 if any(figure.is_met is False for figure in figures) else 0
 
 
-def _measure(loads: Loads, field: Field, plan: Plan, progress: Progress) -> list[Figure]:
-    measures = Measures(loads, field, plan, progress)
+def _measure(measures: Measures) -> list[Figure]:
     measures.warm_up()
     measures.rates()
     measures.latencies()
@@ -97,6 +103,15 @@ def _heading(is_quick: bool) -> str:
         " the upstream without a gateway: where a figure comes near to it, it is the upstream that was measured."
         " Where a system that is asked all the time got less than its whole core, somebody else was there: read the"
         " rate for a second of its CPU time."
+    )
+
+
+def _warning(core_percent: float) -> str:
+    if core_percent >= ENOUGH_PERCENT:
+        return ""
+    return (
+        f"**The machine was busy with something else: the process under test got {core_percent:.0f}% of its core.**"
+        " Times and rates are worse than they are alone; only rates for a second of CPU time mean something."
     )
 
 
