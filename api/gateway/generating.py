@@ -14,6 +14,7 @@ from api.gateway.faults import Fault
 from api.gateway.kinds import CHAT, Kind
 from api.gateway.travel import Travel
 from api.gateway.virtual import OWNERS, Virtual
+from common.errors import AppError
 
 
 class Generating:
@@ -44,10 +45,14 @@ class Generating:
         client.watch(is_streamed=asked.is_streamed)
         with await self._accounts.admit(caller, trip, started) as exchange:
             client.headers.extend(exchange.limits)
-            if asked.is_streamed:
-                await self._stream(client, exchange)
-            else:
-                await self._whole(client, exchange)
+            try:
+                if asked.is_streamed:
+                    await self._stream(client, exchange)
+                else:
+                    await self._whole(client, exchange)
+            except (AppError, Fault):
+                client.headers.append((b"x-ultra-attempts", b"%d" % trip.attempts))
+                raise
 
     async def _whole(self, client: Client, exchange: Exchange) -> None:
         answer = await self._travel.whole(exchange.trip)

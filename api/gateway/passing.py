@@ -111,6 +111,8 @@ class PassedStream:
                 self._first = chunks.end()
                 return
             self._first = chunks.feed(piece)
+            if chunks.fault is not None:
+                raise chunks.fault  # whatever came before it: nobody has seen that yet
 
     async def blocks(self) -> AsyncGenerator[bytes]:
         """See `Stream.blocks`."""
@@ -123,6 +125,8 @@ class PassedStream:
                 break
             if events := chunks.feed(piece):
                 yield events
+            if chunks.fault is not None:
+                raise chunks.fault
         if last := chunks.end():
             yield last
 

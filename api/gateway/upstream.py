@@ -1,6 +1,7 @@
 """One server that speaks OpenAI's interface, over aiohttp: bytes out, bytes in, its failures as faults."""
 
 from contextvars import ContextVar
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,8 @@ MAX_CONNECTIONS = 10_000
 MAX_ERROR_BYTES = 16_384
 # 2,048 vectors of 3,072 numbers, the most that OpenAI gives at once.
 MAX_ANSWER_BYTES = 192 * 1024 * 1024
+# aiohttp's own idea of it
+LARGE_BYTES = 1024 * 1024
 
 _has_own_connection: ContextVar[bool] = ContextVar("_has_own_connection", default=False)
 
@@ -53,12 +56,12 @@ class Upstream:
         marked = _has_own_connection.set(False)
         try:
             try:
-                response = await session.post(url, data=body, timeout=timeout, allow_redirects=False)
+                response = await session.post(url, data=_sent(body), timeout=timeout, allow_redirects=False)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 if _has_own_connection.get() or isinstance(error, aiohttp.ClientConnectorError):
                     raise
                 session = self._single or self._open_single()
-                response = await session.post(url, data=body, timeout=timeout, allow_redirects=False)
+                response = await session.post(url, data=_sent(body), timeout=timeout, allow_redirects=False)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self.broken(error, timeout_seconds) from error
         finally:
@@ -169,6 +172,11 @@ class Upstream:
                 total=None, sock_connect=CONNECT_TIMEOUT_SECONDS, sock_read=seconds
             )
         return timeout
+
+
+def _sent(body: bytes) -> bytes | BytesIO:
+    """A large body is copied to the socket bit by bit: all at once it would keep every other request waiting."""
+    return BytesIO(body) if len(body) > LARGE_BYTES else body
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -1,12 +1,15 @@
 """Servers behind the gateway: the scripted one of the contract suite, with scripts of our own."""
 
+import asyncio
+from dataclasses import fields
 from typing import Any
 
 from tests.contract.exchange import Exchange
-from tests.contract.scripted_server import PROSE, ScriptedServer
+from tests.contract.scripted_server import PROSE, Script, ScriptedServer
 
 TEXT = " ".join(PROSE)
 USAGE = {"prompt_tokens": 3, "completion_tokens": len(PROSE), "total_tokens": 3 + len(PROSE)}
+SAID_FIRST = "Long ago. "
 LONG_WORD = "x" * 8192
 
 
@@ -41,6 +44,23 @@ async def whole(exchange: Exchange) -> None:
         "system_fingerprint": None,
     }
     await exchange.answer(200, answer, content_type="application/json")
+
+
+def midway(script: Script, told: asyncio.Event) -> Script:
+    """The script's trouble, once the client has `told` that the first words reached it."""
+
+    async def begun(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.say(SAID_FIRST)
+        await told.wait()
+        await script(_Begun(**{field.name: getattr(exchange, field.name) for field in fields(exchange)}))
+
+    return begun
+
+
+class _Begun(Exchange):
+    async def begin(self) -> None:
+        """It has."""
 
 
 async def endless(exchange: Exchange) -> None:
