@@ -37,19 +37,24 @@ def started(
     A peer that cannot be installed or started is left out; so is ours while it does not answer.
     """
     with ExitStack() as running:
-        processes = Processes(scratch)
-        running.callback(processes.stop)
-        direct = Direct(processes, paced_tokens=paced_tokens)
+
+        def processes() -> Processes:
+            """Each has its own: one that ends is no reason for another to."""
+            own = Processes(scratch)
+            running.callback(own.stop)
+            return own
+
+        direct = Direct(processes(), paced_tokens=paced_tokens)
         direct.start()
 
         def ours() -> System:
             servers = running.enter_context(Stack(scratch / "servers", only=("postgres", "valkey")))
-            return Ours(processes, cores, direct, servers.settings)
+            return Ours(processes(), cores, direct, servers.settings)
 
         makers: dict[str, Callable[[], System]] = {
             "ours": ours,
-            "bare": lambda: Bare(processes, cores, direct),
-            "LiteLLM": lambda: LiteLLM(processes, cores, direct, made_from(LOCK)),
+            "bare": lambda: Bare(processes(), cores, direct),
+            "LiteLLM": lambda: LiteLLM(processes(), cores, direct, made_from(LOCK)),
         }
         field = Field(direct, [], [])
         loads = Loads(scratch)

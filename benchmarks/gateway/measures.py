@@ -187,7 +187,7 @@ class Measures:
         asked += [self._field.direct] if with_direct else []
         step = self._progress.add_task(figure.name, total=self._plan.rounds * len(asked))
         for number in range(self._plan.rounds):
-            first = number % len(asked)
+            first = number % max(len(asked), 1)
             for system in [*asked[first:], *asked[:first]]:
                 try:
                     figure.add(system.name, take(system))

@@ -4,8 +4,10 @@ import os
 import subprocess
 from collections.abc import Mapping
 
+import psycopg
 import yaml
 
+from benchmarks.gateway.alone import Client
 from benchmarks.gateway.systems import MANNERS, Address, Cores, Direct, Manner
 from benchmarks.ours_system import ULTRA
 from benchmarks.processes import Processes, free_port
@@ -45,6 +47,18 @@ class Ours:
 
     def address(self, manner: Manner) -> Address:
         return Address(self.port, "/v1/chat/completions", self._key, f"{manner}-canned")
+
+    def what_is_off(self) -> list[str]:
+        """Which of limits and usage the answers so far did without: then the figures are of something less."""
+        client = Client(self.port)
+        try:
+            _, _, received = client.ask(self.address("at_once").raw(is_streamed=False))
+        finally:
+            client.close()
+        with psycopg.connect(self._environment["DATABASE_URL"]) as connection:
+            is_recorded = connection.execute("SELECT 1 FROM usage WHERE source = 'gateway' LIMIT 1").fetchone()
+        off = [] if b"\r\nx-ratelimit-remaining-requests:" in received.lower() else ["limits"]
+        return off if is_recorded else [*off, "usage"]
 
     def _catalog(self) -> dict[str, object]:
         """Each manner a server of its own, and a second model there to fall back on."""

@@ -22,6 +22,7 @@ from benchmarks.gateway.figures import Figure, markdown
 from benchmarks.gateway.litellm_peer import LOCK
 from benchmarks.gateway.loads import Loads, require_programs
 from benchmarks.gateway.measures import QUICK, WHOLE, Measures
+from benchmarks.gateway.ours import Ours
 from benchmarks.gateway.profile import profiled
 from benchmarks.gateway.systems import Cores
 from benchmarks.sse_fanout import allow_connections
@@ -50,8 +51,9 @@ def main() -> int:
         loads = Loads(Path(scratch))
         measures = Measures(loads, field, plan, progress)
         figures = _measure(measures)
+        field.notes.extend(f"ours: without {part}" for part in _what_is_off(field))
         profiles = [] if given.quick else _profiles(loads, field, progress)
-    notes = "Not measured:\n\n" + "\n".join(f"- {note}" for note in field.notes) if field.notes else ""
+    notes = "Beside that:\n\n" + "\n".join(f"- {note}" for note in field.notes) if field.notes else ""
     table = "\n\n".join(
         part
         for part in (_heading(given.quick), _warning(measures.core_percent), markdown(figures), notes, *profiles)
@@ -71,6 +73,10 @@ def _measure(measures: Measures) -> list[Figure]:
     measures.crowds()
     measures.memory()
     return measures.figures
+
+
+def _what_is_off(field: Field) -> list[str]:
+    return [part for system in field.systems if isinstance(system, Ours) for part in system.what_is_off()]
 
 
 def _profiles(loads: Loads, field: Field, progress: Progress) -> list[str]:
