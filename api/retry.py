@@ -22,12 +22,12 @@ def again(row: Row, catalog: Catalog, job_id: UUID) -> Analysis:
     if row["status"] not in TERMINAL:
         raise JobNotFinished
     analysis = Analysis(**row["request"]).model_copy(update={"seed": str(job_id)})
-    if gone := [model for model in _models(analysis) if not _is_known(model, catalog)]:
+    if gone := [model for model in models_of(analysis) if not _is_known(model, catalog)]:
         raise ModelGone(gone)
     return analysis
 
 
-def _models(analysis: Analysis) -> list[str]:
+def models_of(analysis: Analysis) -> list[str]:
     """Every model the job may turn to by its own wish, once."""
     fallbacks = analysis.routing.fallbacks or {}
     stages = analysis.pattern.stages if analysis.pattern else ()

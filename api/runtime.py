@@ -18,6 +18,7 @@ from api.figures import Figures
 from api.gateway.parts import GatewayParts
 from api.health import Health
 from api.jobs import Jobs
+from api.metering import Metering
 from api.metrics import Metrics
 from api.submit import Submissions
 from common.catalog.catalog import Catalog
@@ -81,7 +82,9 @@ class Runtime:
         metrics.registry.register(self.figures)
         self.auth = Auth(self.database, is_required=is_key_required(settings))
         self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs, settings.ultra_jobs_at_once_per_key)
-        self._gateway = GatewayParts(settings, catalog.current, self.providers, circuits)
+        self.metering = Metering(redis_url, self.database, catalog.current)
+        metrics.registry.register(self.metering)
+        self._gateway = GatewayParts(settings, catalog.current, self.providers, circuits, self.metering)
         self.gateway = self._gateway.app(self.auth, metrics, host_names)
         self.submissions = Submissions(
             self.database,
@@ -119,6 +122,7 @@ class Runtime:
             asyncio.create_task(self._catalog.keep()),
             asyncio.create_task(self._patterns.keep()),
             asyncio.create_task(self._gateway.keep()),
+            asyncio.create_task(self.metering.keep()),
         ]
         try:
             async with self.hub.running():
@@ -131,6 +135,8 @@ class Runtime:
 
     async def _close(self) -> None:
         await self._gateway.close()
+        self.metrics.registry.unregister(self.metering)
+        await self.metering.close()
         await self.doorbell.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.events.drain(), DRAIN_SECONDS)

@@ -89,6 +89,18 @@ def resolve(request: AnalysisRequest, catalog: Catalog, patterns: Mapping[str, P
     )
 
 
+def models_of(request: AnalysisRequest, catalog: Catalog) -> list[str]:
+    """The ids of the models that the caller asks by this, or leaves to our defaults; not those of a pattern's stages.
+
+    Raises:
+        ModelNotFound: lists the nearest names.
+    """
+    names = [*(request.models or catalog.default_models)]
+    names.append(request.lead_model or catalog.default_lead or names[0])
+    fallbacks = _fallback_ids(request.options, catalog) or {}
+    return [*(catalog.resolve(name).id for name in names), *(model for ids in fallbacks.values() for model in ids)]
+
+
 def _pattern(analysis_type: str, catalog: Catalog, patterns: Mapping[str, Pattern]) -> Pattern | None:
     """The pattern of this type; None for one that is built in."""
     if analysis_type in BUILT_IN_NAMES:

@@ -100,7 +100,7 @@ def list_keys(as_json: JsonOption = False) -> None:
             row["name"],
             f"{row['prefix']}…",
             ", ".join(row["scopes"]),
-            told(statements.limits_of(row)),
+            told(statements.limits_of(dict(row))),
             f"{row['created_at']:%Y-%m-%d %H:%M}",
             f"{row['revoked_at']:%Y-%m-%d %H:%M}" if row["revoked_at"] else "",
         )
@@ -131,7 +131,7 @@ def update(
 
     found = _execute(statements.limits(key_id))
     limits = found and changed(
-        statements.limits_of(found[0]),
+        statements.limits_of(dict(found[0])),
         models=models,
         requests_per_minute=requests,
         tokens_per_minute=tokens,

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from api.auth import Auth, Caller
-from api.gateway import models
+from api.gateway import models, usage
 from api.gateway.client import Client, Lost, Patience
 from api.gateway.dialects import DIALECTS, SpeakingClient
 from api.gateway.envelope import Internal, Misdirected, WrongMethod, refusal
@@ -63,6 +63,7 @@ class Gateway:
         """Serve one request. Whatever happens, the client hears of it in OpenAI's words, or is gone."""
         started = time.perf_counter()
         request_id = request_id_of(scope)
+        usage.request_id.set(request_id.decode())
         dialect = DIALECTS.get(scope["path"])
         client = (
             Client(scope, receive, send, request_id, self._patience)

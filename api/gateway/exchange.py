@@ -11,7 +11,7 @@ from api.gateway.answers import Stream, Whole
 from api.gateway.envelope import Header
 from api.gateway.faults import Fault
 from api.gateway.travel import Trip
-from api.gateway.usage import UsageLog, UsageRow
+from api.gateway.usage import UsageLog, UsageRow, request_id
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Usage
 from common.errors import AppError
@@ -51,7 +51,14 @@ class Exchange:
         self._price = price
         self._started = started
         asked = trip.asked
-        self._row = UsageRow(caller.owner, asked.kind.name, trip.named.id, "failed", is_streamed=asked.is_streamed)
+        self._row = UsageRow(
+            caller.owner,
+            asked.kind.name,
+            trip.named.id,
+            "failed",
+            is_streamed=asked.is_streamed,
+            request_id=request_id.get(),
+        )
 
     @property
     def limits(self) -> tuple[Header, ...]:
@@ -102,8 +109,10 @@ class Exchange:
             row.status = "cancelled"
         row.attempts = self.trip.attempts
         row.latency_ms = self._milliseconds()
-        used = NOTHING if row.usage is None and row.attempts == 0 else row.usage
-        self._admitted.settle(used, row.cost_usd)
+        # What failed before its first token is billed by nobody; nor is what was never sent.
+        has_failed_early = row.status == "failed" and row.time_to_first_token_ms is None
+        came_to_nothing = row.attempts == 0 or has_failed_early
+        self._admitted.settle(NOTHING if row.usage is None and came_to_nothing else row.usage, row.cost_usd)
         self._log.record(row)
 
     def _milliseconds(self) -> float:

@@ -9,7 +9,7 @@ from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Usage
 from common.contracts.models import Price
-from common.errors import ModelNotAllowed
+from common.errors import ModelNotAllowed, ModelNotFound
 from common.pricing import price_of
 
 MILLION = 1_000_000
@@ -47,7 +47,10 @@ class Limited:
         All at the dearer price, as the estimate does not say which tokens they are: what was too much comes back
         when the request is over.
         """
-        price = self._price(self._catalog().resolve(model_id))
+        try:
+            price = self._price(self._catalog().resolve(model_id))
+        except ModelNotFound:  # a model that is none of the catalog's: what stands behind it may cost anything
+            price = None
         if price is None:
             return None
         return tokens * max(price.prompt_usd_per_million, price.completion_usd_per_million) / MILLION

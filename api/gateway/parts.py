@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from api.auth import Auth
-from api.gateway.admission import Unlimited
 from api.gateway.app import Gateway
 from api.gateway.client import Patience
 from api.gateway.council import Council
@@ -15,9 +14,9 @@ from api.gateway.ivy import Ivy
 from api.gateway.knowledge import KnowledgeAgent
 from api.gateway.translating import Translating
 from api.gateway.travel import Travel
-from api.gateway.usage import Unrecorded
 from api.gateway.virtual import Virtual
 from api.gateway.ways import Ways
+from api.metering import Metering
 from api.metrics import Metrics
 from common import pricing
 from common.catalog.catalog import Catalog
@@ -35,21 +34,27 @@ class GatewayParts:
     """The parts that the gateway's requests share. Belongs to one event loop; connects to nothing until asked to."""
 
     def __init__(
-        self, settings: Settings, catalog: Callable[[], Catalog], providers: Providers, circuits: Circuits
+        self,
+        settings: Settings,
+        catalog: Callable[[], Catalog],
+        providers: Providers,
+        circuits: Circuits,
+        metering: Metering,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._providers = providers
         self._circuits = circuits
+        self._metering = metering
         self._upstreams = Upstreams(settings, catalog, providers, circuits)
         self._knowledge: KnowledgeAgent | None = None
-        self._ways = Ways(settings, catalog, Translating(providers))
+        self._ways = Ways(settings, catalog, Translating(providers), metering.slots)
 
     def app(self, auth: Auth, metrics: Metrics, host_names: frozenset[str] | None) -> Gateway:
         """The app that serves `/v1`."""
         settings = self._settings
         travel = Travel(self._catalog, self._ways, self._upstreams, settings.ultra_prefer)
-        accounts = Accounts(Unlimited(), Unrecorded(), self._price)
+        accounts = Accounts(self._metering.admission, self._metering.usage, self._price)
         virtual = Virtual(Council(travel, accounts, self._catalog), self._ivy())
         generating = Generating(travel, accounts, virtual, max_body_bytes=settings.ultra_chat_body_mib * MIB)
         patience = Patience(settings.ultra_heartbeat_seconds, settings.ultra_stuck_client_seconds)

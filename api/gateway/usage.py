@@ -1,9 +1,13 @@
 """What requests came to, for whoever writes it down."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from common.contracts.calls import Usage
+
+# Of the request that is being served: a council's questions are many rows of one.
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 @dataclass(slots=True)

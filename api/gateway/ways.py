@@ -6,7 +6,9 @@ from pydantic import SecretStr
 
 from api.gateway.answers import Way
 from api.gateway.passing import Passing
+from api.gateway.slotted import Slotted
 from api.gateway.upstream import Upstream
+from common.admission.slots import Slots
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry, ModelServer
 from common.providers import making
@@ -20,15 +22,19 @@ class Ways:
     `catalog` is asked anew each time: the file may change while we run.
     """
 
-    def __init__(self, settings: Settings, catalog: Callable[[], Catalog], translating: Way) -> None:
+    def __init__(self, settings: Settings, catalog: Callable[[], Catalog], translating: Way, slots: Slots) -> None:
         self._settings = settings
         self._catalog = catalog
+        self._slots = slots
         self._translating = translating
         self._passing: dict[tuple[str, ModelServer | None], Passing] = {}
 
     def to(self, entry: ModelEntry) -> Way:
-        """Pass through where the model's server speaks our interface, else through its adapter."""
-        provider = entry.provider
+        """Pass through where the model's server speaks our interface, else through its adapter; in line if need be."""
+        way = self._straight(entry.provider)
+        return way if entry.slots is None else Slotted(way, self._slots)
+
+    def _straight(self, provider: str) -> Way:
         server = self._catalog().servers.get(provider)
         passing = self._passing.get((provider, server))
         if passing is not None:

@@ -14,11 +14,12 @@ from api.openapi import SUBMITTED, header_parameter, json_body, problems
 from api.prefer import MAX_WAIT_SECONDS, parse_prefer
 from api.responses import document, etag_responses, finished_document, job_document, unchanged
 from api.routes.watching import EVENT_RESPONSES, EVENTS_EXTRA, watch
-from api.submit import MAX_KEY_CHARACTERS, idempotency_key
+from api.submit import MAX_KEY_CHARACTERS, idempotency_key, models_of
 from common import documents
 from common.catalog.catalog import Catalog
 from common.contracts.analyses import AnalysisDocument, AnalysisPage, AnalysisRequest, JobAccepted
 from common.contracts.jobs import JobStatus
+from common.contracts.limits import UNLIMITED
 from common.database import listing
 from common.errors import JobNotFound, ModelNotFound
 
@@ -70,6 +71,8 @@ async def analyze(request: Request) -> Response:
     caller = await runtime.auth.admit(headers, "submit")
     key = idempotency_key(headers.get("idempotency-key"))
     asked = await read_json(request, AnalysisRequest)
+    if caller.limits != UNLIMITED:
+        await runtime.metering.let_in(caller, models_of(asked, runtime.catalog))
     accepted = await runtime.submissions.submit(asked, owner=caller.owner, idempotency_key=key)
     runtime.metrics.submissions.inc()
     preference = parse_prefer(headers.get("prefer"))

@@ -31,12 +31,15 @@ from common.admission.operations import (
 from common.admission.rules import Account
 from common.admission.shared import Away, SharedAccounts
 from common.admission.spending import Spending
+from common.contracts.calls import MAX_TOKENS
 from common.contracts.limits import NANOS, BudgetPeriod, Limits, period_at
 from common.errors import InsufficientQuota, RateLimitExceeded
 
 # Two of three renewals may fail.
 RENEW_SECONDS = LEASE_MILLISECONDS / 1000 / 3
 KNOCK_SECONDS = 1.0
+# More than any request comes to, and few enough that the script's sums stay exact.
+MAX_USD = 1_000_000.0
 # Accounts of this process; past it those of keys that may be gone are dropped with all others.
 MAX_ACCOUNTS = 10_000
 
@@ -74,7 +77,7 @@ class Held(Reservation):
         self._is_settled = True
         asked = self.asked
         surplus = 0 if tokens is None or asked.tokens_limit == NONE else tokens - asked.tokens
-        cost = asked.cost if cost_usd is None else round(cost_usd * NANOS)
+        cost = asked.cost if cost_usd is None else _nanos(cost_usd)
         if asked.budget == NONE:
             cost = 0
         if surplus or asked.has_lease:
@@ -182,15 +185,15 @@ def _asked(
     return Reserve(
         key=key,
         lease=lease,
-        tokens=tokens,
+        tokens=min(max(tokens, 0), MAX_TOKENS),
         # What has no known price is not free: a spent budget keeps it out.
-        cost=1 if cost_usd is None else round(cost_usd * NANOS),
+        cost=1 if cost_usd is None else _nanos(cost_usd),
         period=period.name,
         spent=spent,
         requests_limit=given(limits.requests_per_minute),
         tokens_limit=given(limits.tokens_per_minute),
         parallel_limit=given(limits.parallel_calls),
-        budget=NONE if limits.budget_usd is None else round(limits.budget_usd * NANOS),
+        budget=NONE if limits.budget_usd is None else _nanos(limits.budget_usd),
     )
 
 
@@ -225,6 +228,10 @@ def _refusal(
         )
     wait = min(verdict.wait / 1000, WINDOW_SECONDS + 1.0)
     return RateLimitExceeded(said, retry_after_seconds=wait, headers=headers)
+
+
+def _nanos(dollars: float) -> int:
+    return round(min(max(dollars, 0.0), MAX_USD) * NANOS)
 
 
 def _clock() -> int:

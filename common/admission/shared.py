@@ -111,8 +111,8 @@ class SharedAccounts:
         answers: Sequence[list[int]] = ()
         try:
             answers = await self._script(args=[orjson.dumps([operation for operation, _ in batch])])
-        except (RedisError, OSError) as error:
-            logger.debug("%d operations not done: %s", len(batch), error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
+            logger.warning("%d operations not done: %s", len(batch), error)
             # Whoever waits behind them need not find out for themselves.
             batch, self._waiting = [*batch, *self._waiting], []
         for number, (_, waiting) in enumerate(batch):

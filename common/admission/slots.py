@@ -168,7 +168,7 @@ class Slots:
     async def _look(self, slot: Slot, slots: int, max_ahead: int) -> int:
         if time.monotonic() >= self._rests_until:
             milliseconds = [round(1000 * seconds) for seconds in (self._handicap, LEASE_SECONDS, SEEN_SECONDS)]
-            arguments = [slot.token, slots, max_ahead, *milliseconds]
+            arguments: list[str | int] = [slot.token, slots, max_ahead, *milliseconds]
             try:
                 async with cancellable():
                     return int(await self._look_script(keys=_keys(slot.model), args=arguments))
