@@ -8,10 +8,10 @@ STAMP := $(VENV)/.installed
 UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format bench faults lock clean
+.PHONY: help setup demo up test check format bench bench-gateway faults lock clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create .venv and install everything, locked by hash
 
@@ -45,6 +45,9 @@ format: setup ## Rewrite the sources as the linter wants them
 
 bench: setup ## Measure against a bare FastAPI + Celery peer; writes docs/performance-table.md
 	@$(BIN)/python -m benchmarks.run
+
+bench-gateway: setup ## Measure the gateway beside a bare pass-through and LiteLLM (ten minutes; needs wrk); writes docs/gateway-table.md
+	@$(BIN)/python -m benchmarks.gateway.run
 
 faults: setup ## Break everything on purpose, under load, and check that nothing is lost (an hour); writes docs/reliability-table.md
 	@$(BIN)/python -m tests.faults --write
