@@ -1,22 +1,19 @@
 """An upstream's stream of events, read piece by piece and passed on: the hot path of the gateway.
 
-The first chunks are parsed. They show how this server writes (its order, its spaces, its names), and from then on
-a chunk in the same hand that brings nothing but words is passed on as the bytes it came in, with the model's name
-replaced. Whatever looks otherwise is parsed, put right and written anew.
-
-A quotation mark inside a JSON string has a backslash before it, so `"name"` with its two bare marks is found in no
-text that a model says: where these bytes are, there is a key or a value of that name.
+The first chunks are parsed. They show in what hand this server writes (its order, its spaces, its names), and from
+then on a chunk in the same hand that brings nothing but words is passed on as the bytes it came in, with the model's
+name replaced. Whatever looks otherwise is parsed, put right and written anew.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
-
-import orjson
 
 from api.gateway.conforming import Document, Garbled, conform_chunk, head
 from api.gateway.counting import reasoning_tokens_of, usage_of
 from api.gateway.faults import Fault
-from api.gateway.kinds import CHAT, Kind
+from api.gateway.json_bytes import dumps, loads
+from api.gateway.kinds import Kind
 from api.gateway.saying import said_error
 from common.contracts.calls import Usage
 from common.errors import BadUpstream
@@ -24,13 +21,9 @@ from common.providers.sse import MAX_EVENT_BYTES
 
 DONE = b"[DONE]"
 
-_ID = re.compile(rb'"id"\s*:\s*"[^"\\]*"')
-_CREATED = re.compile(rb'"created"\s*:\s*\d+(?=[,}\s])')
 _MODEL = re.compile(rb'"model"\s*:\s*"[^"\\]*"')
-_NO_REASON = re.compile(rb'"finish_reason"\s*:\s*null')
-_NO_USAGE = re.compile(rb'"usage"\s*:\s*null')
-# What a chunk that brings only words does not have.
-_RARE = (b'"error"', b'"tool_calls"', b'"function_call"')
+# The inside of a JSON string, up to its end or to what cannot be in one (RFC 8259, section 7).
+_STRING = re.compile(rb'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
 
 
 class Chunks:
@@ -108,8 +101,8 @@ class Chunks:
         for event in events:
             if self.is_done:
                 break
-            if hand is not None and hand.wrote(event):
-                out.append(event.replace(hand.model, hand.served_model, 1))
+            if hand is not None and (rewritten := hand.rewritten(event)) is not None:
+                out.append(rewritten)
                 continue
             try:
                 made = self._parsed(event)
@@ -138,8 +131,8 @@ class Chunks:
             self.is_done = True
             return None
         try:
-            chunk = orjson.loads(data)
-        except orjson.JSONDecodeError:
+            chunk = loads(data)
+        except ValueError:
             raise Fault(BadUpstream(f"{self._server} sent something that is not a chunk of an answer.")) from None
         if isinstance(chunk, dict) and chunk.get("error"):
             raise said_error(self._server, chunk["error"])
@@ -149,9 +142,9 @@ class Chunks:
         except Garbled as error:
             raise Fault(BadUpstream(f"{self._server} sent a chunk that is none: {error}.")) from None
         is_for_client = self._note(chunk)
-        if self._hand is None and self.has_begun:
-            self._hand = _Hand.of(event, chunk, self._kind)
-        return b"data: " + orjson.dumps(chunk) if is_for_client else None
+        if self.has_begun and not self._finished:
+            self._hand = _Hand.of(event, chunk) or self._hand
+        return b"data: " + dumps(chunk) if is_for_client else None
 
     def _learn_head(self, chunk: Any) -> None:
         """All chunks share the id and the time of the first one."""
@@ -184,48 +177,63 @@ class Chunks:
 
 
 class _Hand:
-    """How a server writes: what the chunks of one stream have in common, byte for byte."""
+    """How a server writes: what its chunks that bring only words have in common, byte for byte.
 
-    def __init__(self, common: tuple[bytes, ...], absent: tuple[bytes, ...], model: bytes, served_model: bytes) -> None:
-        self._common = common
-        self._absent = absent
-        self.model = model
-        self.served_model = served_model
+    Fixed bytes with strings between them, each of which is checked to be one: what fits is known to be a chunk.
+    """
 
-    def wrote(self, event: bytes) -> bool:
-        """Whether this is a chunk like the others that brings only words."""
-        if not event.startswith(b"data: {") or not event.endswith(b"}"):
-            return False
-        for part in self._common:
-            if part not in event:
-                return False
-        for part in self._absent:  # loops, for `all` of a generator takes three times as long
-            if part in event:
-                return False
-        return event.isascii() or _is_utf8(event)
+    def __init__(self, parts: Sequence[bytes], served: Sequence[bytes]) -> None:
+        """`parts` stand around the strings; `served` are the same with our name for the model."""
+        self._first, *self._others = parts
+        self._served_first, *served_others = served
+        self._pairs = tuple(zip(self._others, served_others, strict=True))
+
+    def rewritten(self, event: bytes) -> bytes | None:
+        """The event with our name for the model, or None if it is another kind of chunk."""
+        if not event.startswith(self._first):
+            return None
+        begin = len(self._first)
+        out = self._served_first
+        for part, served in self._pairs:
+            end = _STRING.match(event, begin).end()  # type: ignore[union-attr]  # an empty one always matches
+            if not event.startswith(part, end):
+                return None
+            out += event[begin:end] + served
+            begin = end + len(part)
+        if begin != len(event) or not (event.isascii() or _is_utf8(event)):
+            return None
+        return out
 
     @classmethod
-    def of(cls, event: bytes, chunk: Document, kind: Kind) -> "_Hand | None":
-        """The hand in which a chunk was written; None if it did not conform, or ended the answer.
+    def of(cls, event: bytes, chunk: Document) -> "_Hand | None":
+        """The hand in which a chunk was written that brings only words; None if it brings anything else.
 
         `chunk` is the event made to conform: but for the model's name it must say what the event said.
         """
-        found = [pattern.search(event) for pattern in (_ID, _CREATED, _MODEL, _NO_REASON)]
-        if b"\n" in event or not all(found):
+        said = loads(_data_of(event))
+        if b"\n" in event or len(said["choices"]) != 1 or {**said, "model": chunk["model"]} != chunk:
             return None
-        said = orjson.loads(_data_of(event))
-        if "logprobs" not in said["choices"][0] or {**said, "model": chunk["model"]} != chunk:
+        choice = said["choices"][0]
+        words = choice.get("delta", {"text": choice.get("text")})
+        if len(words) != 1 or not isinstance(next(iter(words.values())), str):
             return None
-        id_, created, model, no_reason = (match.group() for match in found if match)
-        no_usage = _NO_USAGE.search(event)
-        common = [id_, created, model, no_reason, b'"choices"', b'"logprobs"']
-        common.append(b'"delta"' if kind is CHAT else b'"text"')
-        absent = [*_RARE]
-        if no_usage:
-            common.append(no_usage.group())
-        else:
-            absent.append(b'"usage"')
-        return cls(tuple(common), tuple(absent), model, b'"model":' + orjson.dumps(chunk["model"]))
+        [name] = words
+        parts = [event]
+        for varying in (name, *(["obfuscation"] if "obfuscation" in said else [])):
+            hole = re.search(rb'"%b"\s*:\s*"' % re.escape(varying.encode()), parts[-1])
+            if hole is None:
+                return None
+            end = _STRING.match(parts[-1], hole.end()).end()  # type: ignore[union-attr]  # as above
+            parts[-1:] = [parts[-1][: hole.end()], parts[-1][end:]]
+        ours = b'"model":' + dumps(chunk["model"])
+        served = [_MODEL.sub(lambda _: ours, part, count=1) for part in parts]
+        hand = cls(parts, served)
+        return hand if hand._is_right(event, chunk) else None
+
+    def _is_right(self, event: bytes, chunk: Document) -> bool:
+        """Whether the event, written anew, says what it should: the strings may have been somebody else's."""
+        rewritten = self.rewritten(event)
+        return rewritten is not None and loads(rewritten[len(b"data: ") :]) == chunk
 
 
 def _says_something(choice: Document) -> bool:
@@ -251,4 +259,4 @@ def _data_of(event: bytes) -> bytes:
 
 
 def _event(chunk: Document) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(chunk)
+    return b"data: %b\n\n" % dumps(chunk)

@@ -15,6 +15,7 @@ from api.gateway.conforming import Garbled, conform_answer, conform_embeddings
 from api.gateway.counting import reasoning_tokens_of, usage_of
 from api.gateway.faults import Fault
 from api.gateway.fitting import fitted
+from api.gateway.json_bytes import dumps, loads
 from api.gateway.kinds import EMBEDDING
 from api.gateway.upstream import Upstream
 from common.catalog.entry import ModelEntry
@@ -40,7 +41,7 @@ class Passing:
         raw = await self._upstream.whole(asked.kind.path, body, self._timeout_seconds(entry))
         waited_seconds = time.perf_counter() - started
         try:
-            answer = orjson.loads(raw)
+            answer = loads(raw)
             if asked.kind is EMBEDDING:
                 answer = conform_embeddings(answer, _texts(asked), entry.id)
             else:
@@ -49,7 +50,7 @@ class Passing:
             why = f": {error}" if isinstance(error, Garbled) else ""
             raise Fault(BadUpstream(f"{self._upstream.name} sent something that is not an answer{why}.")) from None
         counted = answer.get("usage")
-        return Whole(orjson.dumps(answer), usage_of(counted), reasoning_tokens_of(counted), waited_seconds)
+        return Whole(dumps(answer), usage_of(counted), reasoning_tokens_of(counted), waited_seconds)
 
     async def stream(self, asked: Asked, entry: ModelEntry) -> Stream:
         """See `Way.stream`."""

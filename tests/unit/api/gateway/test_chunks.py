@@ -1,5 +1,6 @@
 """Events of upstreams, as they go on to clients."""
 
+import json
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -50,7 +51,7 @@ def passed(*pieces: bytes, **how: Any) -> list[Chunk]:
 
 def read(out: bytes) -> list[Chunk]:
     assert not out or out.endswith(b"\n\n")
-    return [orjson.loads(one.removeprefix(b"data: ")) for one in out.split(b"\n\n") if one]
+    return [json.loads(one.removeprefix(b"data: ")) for one in out.split(b"\n\n") if one]
 
 
 def text(read: list[Chunk]) -> str:
@@ -61,11 +62,31 @@ def test_a_stream_goes_on_as_it_came_but_for_the_models_name() -> None:
     assert passed(WHOLE) == [{**one, "model": "openai-gpt4o"} for one in (*STORY, END)]
 
 
-def test_once_its_hand_is_known_the_bytes_are_those_of_the_server() -> None:
+@pytest.mark.parametrize("more", [{}, {"usage": None}, {"obfuscation": "x3", "usage": None}])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,", " : ")])
+@pytest.mark.parametrize("name", ["content", "reasoning_content"])
+def test_once_its_hand_is_known_the_bytes_are_those_of_the_server(
+    separators: tuple[str, str], more: Chunk, name: str
+) -> None:
+    def write(words: str) -> bytes:
+        said = json.dumps(chunk({name: words}, **more), separators=separators, ensure_ascii=False)
+        return f"data: {said}\n\n".encode()
+
     reading = chunks()
-    reading.feed(b"".join(map(event, STORY)))
-    odd = event(chunk({"content": " a  time"})).replace(b'"delta":{', b'"delta" :  {')
-    assert reading.feed(odd) == odd.replace(b"gpt-4o-2024", b"openai-gpt4o")
+    reading.feed(write("Once"))
+    for words in (' "a"', "", " \\ \n é 😀", '"model":"x"'):
+        [passed_on] = read(out := reading.feed(write(words)))
+        assert passed_on["choices"][0]["delta"] == {name: words}
+        separator = separators[1].encode()
+        assert out == write(words).replace(b'"model"%b"gpt-4o-2024"' % separator, b'"model":"openai-gpt4o"', 1)
+
+
+def test_a_character_cut_in_half_is_whole_for_who_joins_the_halves() -> None:
+    def half(escape: str) -> bytes:
+        return event(chunk({"content": "HALF"})).replace(b"HALF", escape.encode())
+
+    halves = passed(half("\\ud83d"), half("\\ude00"), event(END), DONE)
+    assert text(halves).encode("utf-16", "surrogatepass").decode("utf-16") == "😀"
 
 
 def test_usage_is_known_to_us_and_told_only_to_those_who_asked() -> None:
