@@ -192,6 +192,26 @@ async def test_while_redis_is_away_each_process_limits_by_itself_and_then_all_to
             assert await admitted(limiter, limits, 10) + await admitted(other, limits, 10) == 2
 
 
+async def test_a_redis_that_is_killed_costs_no_request_and_is_found_again(tmp_path: Path) -> None:
+    limits = Limits(requests_per_minute=1000, tokens_per_minute=100_000, parallel_calls=1000, budget_usd=5)
+    with Stack(tmp_path, only=("valkey",)) as stack:
+        url = stack.settings["REDIS_URL"]
+        async with limiter_of(url) as limiter:
+            (await reserve(limiter, limits)).settle(tokens=3, cost_usd=0.01)
+            async with Redis.from_url(url) as redis:
+                killed = (await redis.info("server"))["process_id"]
+            os.kill(killed, signal.SIGKILL)
+            for _ in range(20):
+                (await reserve(limiter, limits, cost_usd=0.01)).settle(tokens=3, cost_usd=0.01)
+            assert not limiter.is_shared
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not limiter.is_shared:  # noqa: ASYNC110  # as a scrape would look
+                    await asyncio.sleep(0.05)
+            (await reserve(limiter, limits)).settle(tokens=3, cost_usd=0.01)
+            assert limiter.is_shared
+            assert limiter.refusals == {}
+
+
 async def test_a_redis_that_is_not_there_delays_nobody_and_fails_nobody(unused_tcp_port: int) -> None:
     async with limiter_of(f"redis://127.0.0.1:{unused_tcp_port}/0") as limiter, asyncio.timeout(5):
         limits = Limits(requests_per_minute=2, tokens_per_minute=50, parallel_calls=2, budget_usd=1)

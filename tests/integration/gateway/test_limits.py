@@ -130,6 +130,27 @@ async def test_a_spent_budget_leaves_what_costs_nothing(api: httpx.AsyncClient, 
     assert (await chat(api, "mock-free", headers=key)).status_code == 200
 
 
+async def test_what_a_keys_jobs_cost_counts_against_its_budget(
+    api: httpx.AsyncClient, key_of: KeyOf, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.admission.spending.FRESH_SECONDS", 0.0)
+    key = await key_of(budget_usd=1000.0)
+    assert (await chat(api, "scripted-priced", headers=key)).status_code == 200
+    job = text(
+        "INSERT INTO usage (call_id, owner, kind, model, status, cost_usd, at)"
+        " SELECT gen_random_uuid(), id::text, 'factual', 'mock-a', 'completed', 600, now() - make_interval(days => day)"
+        " FROM api_keys, unnest(ARRAY[0, 0, 40]) AS day"
+    )
+    async with engine.connect() as connection:
+        await connection.execute(job)
+    for _ in range(20):  # far fewer than would spend it here
+        refused = await chat(api, "scripted-priced", headers=key)
+        if refused.status_code != 200:
+            break
+        await asyncio.sleep(0.05)
+    assert error_of(refused)["code"] == "insufficient_quota"
+
+
 async def test_a_key_for_some_models_is_refused_the_others_on_both_planes(
     api: httpx.AsyncClient, key_of: KeyOf
 ) -> None:
