@@ -137,6 +137,7 @@ def _conform_message(message: Document) -> None:
     message["role"] = "assistant"
     message.setdefault("content", None)
     message.setdefault("refusal", None)
+    message["annotations"] = message.get("annotations") or []
     for key in NEVER_NULL_IN_MESSAGE:
         if key in message and message[key] is None:
             del message[key]

@@ -57,7 +57,7 @@ def answer_document(kind: Kind, model: str, completion: Completion) -> bytes:
     if kind.name == "completion":
         said = {"text": completion.text}
     else:
-        message: Document = {"role": "assistant", "content": completion.text, "refusal": None}
+        message: Document = {"role": "assistant", "content": completion.text, "refusal": None, "annotations": []}
         if completion.tool_calls:
             message["content"] = completion.text or None  # as OpenAI itself writes such a turn
             message["tool_calls"] = [

@@ -16,6 +16,10 @@ STOP_REASONS = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
+# A tool that the model itself wants called, not a program of its.
+DIRECT: Json = {"type": "tool_use", "caller": {"type": "direct"}}
+# What Anthropic's own servers count besides, and required all the same.
+UNKNOWN = ("cache_creation", "inference_geo", "output_tokens_details", "server_tool_use", "service_tier")
 # Where models that think put their thoughts, by the servers that have them.
 THOUGHTS = ("reasoning_content", "reasoning")
 
@@ -28,13 +32,12 @@ def message(completion: Json, model: str) -> Json:
     if thoughts := _thoughts(said):
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
     if text := said.get("content") or said.get("refusal"):
-        content.append({"type": "text", "text": text})
+        content.append({"type": "text", "text": text, "citations": None})
     content += [_tool_use(call) for call in said.get("tool_calls") or ()]
     return {
         **_head(completion.get("id"), model),
         "content": content,
-        "stop_reason": STOP_REASONS.get(choice.get("finish_reason"), "end_turn"),
-        "stop_sequence": None,
+        **_stopped(STOP_REASONS.get(choice.get("finish_reason"), "end_turn")),
         "usage": usage(completion.get("usage")),
     }
 
@@ -48,6 +51,7 @@ def usage(counted: Json | None) -> Json:
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": cached,
         "output_tokens": counted.get("completion_tokens") or 0,
+        **dict.fromkeys(UNKNOWN),
     }
 
 
@@ -72,7 +76,7 @@ class MessageStream:
                 events += self._block("thinking", 0, {"type": "thinking", "thinking": "", "signature": ""})
                 events += self._delta({"type": "thinking_delta", "thinking": thoughts})
             if text := delta.get("content") or delta.get("refusal"):
-                events += self._block("text", 0, {"type": "text", "text": ""})
+                events += self._block("text", 0, {"type": "text", "text": "", "citations": None})
                 events += self._delta({"type": "text_delta", "text": text})
             for call in delta.get("tool_calls") or ():
                 events += self._tool_call(call)
@@ -82,7 +86,7 @@ class MessageStream:
 
     def end(self) -> bytes:
         """The end of a stream that is whole."""
-        said = {"stop_reason": self._stop_reason, "stop_sequence": None}
+        said = {**_stopped(self._stop_reason), "container": None}
         return (
             self._begin({})
             + self._close()
@@ -98,12 +102,12 @@ class MessageStream:
         if self._has_begun:
             return b""
         self._has_begun = True
-        head = {**_head(chunk.get("id"), self._model), "content": [], "stop_reason": None, "stop_sequence": None}
+        head = {**_head(chunk.get("id"), self._model), "content": [], **_stopped(None)}
         return _event("message_start", {"message": {**head, "usage": usage(chunk.get("usage"))}})
 
     def _tool_call(self, call: Json) -> bytes:
         function = call.get("function") or {}
-        block: Json = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+        block: Json = {**DIRECT, "id": call.get("id"), "name": function.get("name"), "input": {}}
         events = self._block("tool_use", call.get("index") or 0, block)
         if arguments := function.get("arguments"):
             events += self._delta({"type": "input_json_delta", "partial_json": arguments})
@@ -129,7 +133,8 @@ class MessageStream:
 
 
 def _head(completion_id: Any, model: str) -> Json:
-    return {"id": f"msg_{completion_id or 'unknown'}", "type": "message", "role": "assistant", "model": model}
+    named = {"id": f"msg_{completion_id or 'unknown'}", "model": model}
+    return {**named, "type": "message", "role": "assistant", "container": None}
 
 
 def _thoughts(said: Json) -> str | None:
@@ -144,7 +149,11 @@ def _tool_use(call: Json) -> Json:
         parsed = None
     # an object is what the API promises; what the model wrote instead is shown as it wrote it
     given = parsed if isinstance(parsed, dict) else {"arguments": arguments}
-    return {"type": "tool_use", "id": call.get("id"), "name": call["function"].get("name"), "input": given}
+    return {**DIRECT, "id": call.get("id"), "name": call["function"].get("name"), "input": given}
+
+
+def _stopped(reason: str | None) -> Json:
+    return {"stop_reason": reason, "stop_sequence": None, "stop_details": None}
 
 
 def _event(name: str, data: Json) -> bytes:
