@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
-import aiohttp
 import orjson
 
 from api.gateway.answers import Stream, Whole
@@ -17,6 +16,7 @@ from api.gateway.faults import Fault
 from api.gateway.fitting import fitted
 from api.gateway.json_bytes import dumps, loads
 from api.gateway.kinds import EMBEDDING
+from api.gateway.transport import Reply, TransportFault
 from api.gateway.upstream import Upstream
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Usage
@@ -57,13 +57,13 @@ class Passing:
         body = _written(asked, entry)
         timeout_seconds = self._timeout_seconds(entry)
         started = time.perf_counter()
-        response = await self._upstream.post(asked.kind.path, body, timeout_seconds)
+        reply = await self._upstream.post(asked.kind.path, body, timeout_seconds)
         chunks = Chunks(asked.kind, self._upstream.name, entry.id, wants_usage=asked.wants_usage, choices=asked.choices)
-        passed = PassedStream(self._upstream, response, chunks, timeout_seconds)
+        passed = PassedStream(self._upstream, reply, chunks, timeout_seconds)
         try:
             await passed.open(started)
         except BaseException:
-            response.close()
+            reply.close()
             raise
         return passed
 
@@ -78,11 +78,9 @@ class Passing:
 class PassedStream:
     """See `Stream`."""
 
-    def __init__(
-        self, upstream: Upstream, response: aiohttp.ClientResponse, chunks: Chunks, timeout_seconds: float
-    ) -> None:
+    def __init__(self, upstream: Upstream, reply: Reply, chunks: Chunks, timeout_seconds: float) -> None:
         self._upstream = upstream
-        self._response = response
+        self._reply = reply
         self._chunks = chunks
         self._timeout_seconds = timeout_seconds
         self._first = b""
@@ -106,7 +104,7 @@ class PassedStream:
         """
         chunks = self._chunks
         while not chunks.has_begun:
-            piece = await self._upstream.piece(self._response, self._timeout_seconds)
+            piece = await self._upstream.piece(self._reply, self._timeout_seconds)
             self.waited_seconds = time.perf_counter() - started
             if not piece:
                 self._first = chunks.end()
@@ -121,7 +119,7 @@ class PassedStream:
         if self._first:
             yield self._first
         while not chunks.is_done:
-            piece = await self._upstream.piece(self._response, self._timeout_seconds)
+            piece = await self._upstream.piece(self._reply, self._timeout_seconds)
             if not piece:
                 break
             if events := chunks.feed(piece):
@@ -133,13 +131,12 @@ class PassedStream:
 
     async def close(self) -> None:
         """See `Stream.close`."""
-        content = self._response.content
-        if self._chunks.is_done and not content.is_eof():
-            with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        if self._chunks.is_done and not self._reply.is_over():
+            with suppress(TimeoutError, TransportFault):
                 async with asyncio.timeout(LAST_BYTES_SECONDS):
-                    while await content.readany():
+                    while await self._reply.piece():
                         continue
-        self._response.close()
+        self._reply.close()
 
 
 def _written(asked: Asked, entry: ModelEntry) -> bytes:

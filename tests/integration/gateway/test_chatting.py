@@ -12,7 +12,7 @@ async def test_a_whole_answer_comes_back_with_what_clients_rely_on(api: httpx.As
     assert response.status_code == 200, response.text
     answer = response.json()
     [choice] = answer["choices"]
-    assert choice["message"] == {"role": "assistant", "content": TEXT, "refusal": None}
+    assert choice["message"] == {"role": "assistant", "content": TEXT, "refusal": None, "annotations": []}
     assert (choice["finish_reason"], choice["logprobs"]) == ("stop", None)
     assert answer["model"] == response.headers["x-ultra-served-by"] == "scripted-good"
     assert answer["usage"] == USAGE
