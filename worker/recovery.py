@@ -28,6 +28,9 @@ _SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(1937204581)")
 _NOW = text("SELECT now()")
 # Rows a sweep; what is left is due still, a second later.
 BATCH = 1000
+# Between one suspect and the next, at the least: most that kill do so at once.
+SUSPECT_SECONDS = 0.5
+LONGEST_SUSPICION_SECONDS = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -155,9 +158,9 @@ class Sweep:
             found.rescued = [call for call in expired if call["id"] in released]
 
     def _delay_seconds(self, call: RowMapping) -> float:
-        """Suspects run one after the other: the likeliest first, and that is the one its worker claimed last."""
+        """Suspects run one after the other: the likeliest first, and those are what their worker claimed last."""
         is_suspect = call["silences"] + 1 >= self._suspicious
-        return self._grace.total_seconds() if is_suspect and not call["is_last"] else 0.0
+        return min(call["younger"] * SUSPECT_SECONDS, LONGEST_SUSPICION_SECONDS) if is_suspect else 0.0
 
     async def _bury(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
         hopeless = [call for call in expired if call["silences"] + 1 >= self._max_attempts]

@@ -153,13 +153,17 @@ _CANCEL = text(
 
 _EXPIRED = text(
     """
-    SELECT c.id, c.job_id, c.attempt, c.model, c.worker, c.silences, NOT EXISTS (
-               SELECT FROM calls y
-               WHERE y.worker = c.worker AND y.status = 'running' AND y.lease_expires_at > c.lease_expires_at
-           ) AS is_last
-    FROM calls c
-    WHERE c.status = 'running' AND c.lease_expires_at < now()
-    ORDER BY c.lease_expires_at LIMIT :limit
+    WITH silent AS (
+        SELECT DISTINCT worker FROM calls WHERE status = 'running' AND lease_expires_at < now()
+    ), held AS (
+        SELECT c.id, c.job_id, c.attempt, c.model, c.worker, c.silences, c.lease_expires_at,
+               (rank() OVER (PARTITION BY c.worker ORDER BY c.lease_expires_at DESC) - 1)::int AS younger
+        FROM calls c JOIN silent USING (worker)
+        WHERE c.status = 'running'
+    )
+    SELECT id, job_id, attempt, model, worker, silences, younger FROM held
+    WHERE lease_expires_at < now()
+    ORDER BY lease_expires_at LIMIT :limit
     """
 )
 
@@ -262,9 +266,9 @@ def cancel(job_id: UUID) -> TextClause:
 
 
 def expired(limit: int) -> TextClause:
-    """`(id, job_id, attempt, model, worker, silences, is_last)` of the calls whose worker fell silent.
+    """`(id, job_id, attempt, model, worker, silences, younger)` of the calls whose worker fell silent.
 
-    `is_last`: no call that the worker claimed later still waits to expire. One that kills at once was the last.
+    `younger`: how many calls the worker claimed later. A call that kills at once was among the last.
     """
     return _EXPIRED.bindparams(limit=limit)
 

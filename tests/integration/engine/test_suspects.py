@@ -58,18 +58,18 @@ async def test_the_next_suspect_is_taken_when_the_first_is_done(desk: Desk) -> N
     assert await held(desk, suspects, "w") == [one for one in suspects if one != first]
 
 
-async def test_the_call_that_was_claimed_last_is_tried_first(desk: Desk) -> None:
-    _, [early, late] = await begun(desk, 2)
-    await silence(desk, [early, late], times=1)
-    await desk.execute(calls.claim([early], "w", EXPIRED))
-    await desk.execute(calls.claim([late], "w", timedelta(milliseconds=-1)))
+async def test_suspects_are_tried_in_the_order_from_the_last_claimed_to_the_first(desk: Desk) -> None:
+    _, ids = await begun(desk, 3)
+    await silence(desk, ids, times=1)
+    for place, call_id in enumerate(ids):
+        await desk.execute(calls.claim([call_id], "w", timedelta(seconds=-10 + place)))
     await sweep(desk).once()
-    due = await desk.sql("SELECT id, due_at > now() + interval '30 seconds' AS waits FROM calls ORDER BY id")
-    # both were rung for in that sweep or wait for it: who is due at once has had its first ring
-    rings = {row["id"]: row["rings"] for row in await desk.sql("SELECT id, rings FROM calls")}
-    assert rings[late] == 1
-    assert rings[early] == 0
-    assert all(row["waits"] for row in due)
+    due = await desk.sql("SELECT id, rings, due_at - now() AS wait FROM calls")
+    # the last claimed was due at once, and has been rung for in that sweep
+    rings = {row["id"]: row["rings"] for row in due}
+    assert [rings[call_id] for call_id in ids] == [0, 0, 1]
+    wait = {row["id"]: row["wait"] for row in due}
+    assert wait[ids[1]] < wait[ids[0]] < timedelta(seconds=1.5)
 
 
 async def test_a_suspect_whose_worker_dies_is_given_up_and_the_others_are_pardoned(desk: Desk) -> None:
