@@ -7,6 +7,7 @@ to a model needs: connections that are kept, a body out, a status, headers and a
 
 import asyncio
 from collections.abc import Mapping
+from typing import cast
 
 import httptools
 from yarl import URL
@@ -149,8 +150,7 @@ class _Connection(asyncio.Protocol):
     # what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
         reply = self._reply

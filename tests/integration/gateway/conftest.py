@@ -1,15 +1,24 @@
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvloop
 import yaml
 
 from common.settings import Settings
 from tests.contract.scripted_server import API_KEY, ScriptedServer
 from tests.integration.api.serving import serving
 from tests.integration.gateway.upstreams import upstream
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that we serve on: its transports are not quite asyncio's."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
