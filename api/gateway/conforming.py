@@ -5,16 +5,21 @@ null and must not be is left out; `model` is the catalog id that answered. Every
 reasoning, tool calls and what a server has that we never heard of.
 """
 
+import itertools
+import secrets
 import time
 from typing import Any
 
 from api.gateway.kinds import Kind
-from common.ids import uuid7
 from common.providers.openai_answer import FINISH_REASONS
 
 # OpenAI's schema has these as strings or objects wherever they are.
 NEVER_NULL = ("system_fingerprint", "service_tier", "metadata", "obfuscation")
 NEVER_NULL_IN_MESSAGE = ("tool_calls", "function_call", "annotations", "role")
+
+# Ids of our own: random once a process, counted from there.
+_PROCESS = secrets.token_hex(8)
+_count = itertools.count()
 
 Document = dict[str, Any]
 
@@ -26,7 +31,7 @@ class Garbled(ValueError):
 def head(kind: Kind, model: str) -> Document:
     """The beginning of an answer of ours."""
     return {
-        "id": f"{kind.id_prefix}{uuid7().hex}",
+        "id": f"{kind.id_prefix}{_PROCESS}{next(_count):08x}",
         "object": kind.document,
         "created": int(time.time()),
         "model": model,
