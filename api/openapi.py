@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from api.gateway import openapi as gateway
 from api.problems import MEDIA_TYPE, Problem
 from common.contracts.analyses import AnalysisRequest
 
@@ -16,13 +17,15 @@ A submission is committed before it is answered. Poll the job (`ETag` and `If-No
 watch its events (Server-Sent Events that resume by `Last-Event-ID`), or hold the request open with
 `Prefer: wait=SECONDS`.
 
-Errors are problem documents (RFC 9457). Every response carries `x-request-id`; quote it when you ask for help.
+Errors are problem documents (RFC 9457), under `/v1` OpenAI's own. Every response carries `x-request-id`; quote it
+when you ask for help.
 """
 
 TAGS = [
     {"name": "Analyses", "description": "One prompt for many models, and what becomes of the answers."},
     {"name": "Jobs", "description": "Any job by its id, whatever its kind."},
     {"name": "Catalog", "description": "What can be asked for."},
+    gateway.TAG,
     {"name": "Usage", "description": "What calls came to: tokens, cost, latency and failures."},
     {"name": "Health", "description": "Whether it works, and how much it does."},
 ]
@@ -108,7 +111,8 @@ def complete(app: FastAPI, *, is_key_required: bool) -> None:
             schema["security"] = without_key + [{name: []} for name in SECURITY_SCHEMES]
             components = schema.setdefault("components", {})
             components["securitySchemes"] = SECURITY_SCHEMES
-            components["schemas"] = _schemas(*SCHEMAS) | {
+            schema["paths"] |= gateway.paths()
+            components["schemas"] = _schemas(*SCHEMAS) | gateway.SCHEMAS | {
                 name: one for name, one in components.get("schemas", {}).items() if name not in UNUSED
             }
             for path in schema["paths"].values():

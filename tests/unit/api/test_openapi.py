@@ -12,6 +12,8 @@ OPERATIONS = [
     for method, operation in methods.items()
 ]
 OPEN = {"health", "live", "ready"}
+NATIVE = [one for one in OPERATIONS if one.values[0]["tags"] != ["Gateway"]]
+GATEWAY = [one for one in OPERATIONS if one not in NATIVE]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -22,7 +24,14 @@ def test_every_operation_is_described(operation: dict[str, Any]) -> None:
     assert operation["operationId"].isidentifier()
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", GATEWAY)
+def test_the_gateway_tells_its_errors_in_the_words_of_openai(operation: dict[str, Any]) -> None:
+    errors = [response for status, response in operation["responses"].items() if int(status) >= 400]
+    schemas = [response["content"]["application/json"]["schema"]["$ref"] for response in errors]
+    assert set(schemas) == {"#/components/schemas/GatewayError"}
+
+
+@pytest.mark.parametrize("operation", NATIVE)
 def test_every_operation_tells_its_errors_as_problems(operation: dict[str, Any]) -> None:
     wanted = {"421"} if operation["operationId"] in OPEN else {"401", "403", "421", "503"}
     assert wanted <= set(operation["responses"])
