@@ -17,6 +17,7 @@ from typing import Any
 from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import LimitExceeded
+from kombu.utils.uuid import uuid
 
 from common.doorbell import BROKER_AWAY
 from worker.loop_thread import LoopThread
@@ -114,7 +115,7 @@ class Canary:
             with self._app.producer_or_acquire() as producer:
                 waiting = self.queue(producer.channel).queue_declare().message_count
                 if not waiting:
-                    self._app.send_task(CANARY, queue=self.queue, producer=producer, ignore_result=True, retry=False)
+                    self._put(producer)
         except (*BROKER_AWAY, LimitExceeded) as error:
             logger.warning("no canary sent, the broker is away: %s", error)
             return False
@@ -123,6 +124,12 @@ class Canary:
             logger.exception("no canary sent")
             return False
         return True
+
+    def _put(self, producer: Any) -> None:
+        """What `send_task` does, without the event that says so: nobody wants to see canaries in Flower."""
+        amqp = self._app.amqp
+        message = amqp.create_task_message(uuid(), CANARY, ignore_result=True)
+        amqp.send_task_message(producer, CANARY, message, queue=self.queue, retry=False)
 
     def _judge_consumer(self, elapsed: float, is_broker_there: bool) -> str | None:
         with self._lock:

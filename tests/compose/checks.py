@@ -93,6 +93,7 @@ def flower(address: str, login: str, workers: int) -> None:
     expected = {
         "the API without a password": (request(f"{address}/api/tasks")[0], 401),
         "the API with a wrong password": (request(f"{address}/api/tasks", login="ultra:wrong")[0], 401),
+        "a canary, which is nobody's work,": ("canary" in tasks("name"), False),
         "starting a task": (request(f"{address}/api/task/send-task/call.run", {}, login=login)[0], 403),
     }
     for what, (status, wanted) in expected.items():
