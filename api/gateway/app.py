@@ -21,7 +21,7 @@ from api.hosts import is_own_name
 from api.metrics import Metrics
 from api.observing import request_id_of
 from common.catalog.catalog import Catalog
-from common.errors import AppError, NotFound
+from common.errors import AppError, DependencyDown, NotFound
 
 PREFIX = "/v1"
 MODELS = "/v1/models"
@@ -70,31 +70,41 @@ class Gateway:
             if dialect is None
             else SpeakingClient(dialect, scope, receive, send, request_id, self._patience)
         )
-        route = "unmatched"
+        try:
+            await self._serve(client)
+        except asyncio.CancelledError:
+            await self._part(client)
+        finally:
+            client.unwatch()
+            seconds = time.perf_counter() - started
+            self._metrics.count_request(scope["method"], client.route, client.status, seconds)
+            if client.status >= 400:  # noqa: PLR2004  # what went well is counted, not told
+                _log(scope, client.status, seconds, request_id)
+
+    async def _serve(self, client: Client) -> None:
+        scope = client.scope
         try:
             self._guard(scope)
-            route, scopes, handler = self._route(scope)
-            caller = await self._auth.admit(Headers(raw=scope["headers"]), scopes, takes_any=True)
+            client.route, key_scope, handler = self._route(scope)
+            caller = await self._auth.admit(Headers(raw=scope["headers"]), key_scope, takes_any=True)
             await handler(client, caller)
         except (AppError, Fault) as error:
             await client.refuse(refusal(error))
         except Lost:
             pass
-        except asyncio.CancelledError:
-            if not client.is_lost:
-                raise
-            self._let_go()
-            if client.has_begun:
-                await client.cut()
         except Exception:
-            logger.exception("request %s failed in our own code", request_id.decode())
+            logger.exception("request %s failed in our own code", client.request_id.decode())
             await client.refuse(refusal(Internal()))
-        finally:
-            client.unwatch()
-            seconds = time.perf_counter() - started
-            self._metrics.count_request(scope["method"], route, client.status, seconds)
-            if client.status >= 400:  # noqa: PLR2004  # what went well is counted, not told
-                _log(scope, client.status, seconds, request_id)
+
+    async def _part(self, client: Client) -> None:
+        """The task was cancelled, because its client is lost or this server stops; it goes on to its end."""
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        if not client.is_lost:
+            await client.refuse(refusal(DependencyDown("This server is stopping.", retry_after_seconds=1)))
+        elif client.has_begun:
+            await client.cut()
 
     def _guard(self, scope: Scope) -> None:
         if self._host_names is None:
@@ -128,12 +138,6 @@ class Gateway:
     async def _retrieve(self, client: Client, caller: Caller) -> None:  # noqa: ARG002  # who may read
         name = client.scope["path"].removeprefix(MODELS + "/")
         await client.answer(200, (), models.retrieved(self._catalog(), name))
-
-    def _let_go(self) -> None:
-        """The task was cancelled for its client's sake, and goes on to its end."""
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
 
 
 def _log(scope: Scope, status: int, seconds: float, request_id: bytes) -> None:

@@ -48,14 +48,16 @@ class Lost(Exception):
 class Client:
     """Belongs to the task that serves the request; that task is cancelled when the client is lost.
 
-    `headers` go out with whatever is answered.
+    `headers` go out with whatever is answered; `route` is what metrics call its path.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes, patience: Patience) -> None:
         self.scope = scope
         self._receive = receive
         self._send = send
+        self.request_id = request_id
         self.headers: list[Header] = [(b"x-request-id", request_id)]
+        self.route = "unmatched"
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[Any] | None = None

@@ -77,7 +77,9 @@ class Exchange:
 
     def begun(self) -> None:
         """The first token is there."""
-        self._row.time_to_first_token_ms = self._milliseconds()
+        row = self._row
+        row.time_to_first_token_ms = self._milliseconds()
+        row.served_by, row.provider = self.trip.entry.id, self.trip.entry.provider
 
     def completed(self, answer: Whole | Stream) -> float | None:
         """It was answered; returns what that cost, if that is known."""

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -116,6 +116,16 @@ async def test_a_client_that_closes_only_its_sending_half_is_gone(
         writer.write_eof()
         [exchange] = server.exchanges
         await asyncio.wait_for(exchange.client_left.wait(), PATIENCE_SECONDS)
+
+
+async def test_a_server_that_stops_tells_the_streams_that_it_cuts(settings: Settings, server: ScriptedServer) -> None:
+    async with AsyncExitStack() as connections:
+        async with serving(settings, drain_seconds=1) as api:
+            reader, _ = await connections.enter_async_context(raw_chat(api, f"scripted-{Trouble.STALL}", stream=True))
+            await asyncio.wait_for(reader.readuntil(b"Once upon"), PATIENCE_SECONDS)
+        rest = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
+    assert b'data: {"error":{"message":"This server is stopping."' in rest
+    assert not rest.endswith(b"0\r\n\r\n")
 
 
 @asynccontextmanager
