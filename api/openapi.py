@@ -112,9 +112,11 @@ def complete(app: FastAPI, *, is_key_required: bool) -> None:
             components = schema.setdefault("components", {})
             components["securitySchemes"] = SECURITY_SCHEMES
             schema["paths"] |= gateway.paths()
-            components["schemas"] = _schemas(*SCHEMAS) | gateway.SCHEMAS | {
-                name: one for name, one in components.get("schemas", {}).items() if name not in UNUSED
-            }
+            components["schemas"] = (
+                _schemas(*SCHEMAS)
+                | gateway.SCHEMAS
+                | {name: one for name, one in components.get("schemas", {}).items() if name not in UNUSED}
+            )
             for path in schema["paths"].values():
                 for operation in path.values():
                     _drop_fastapis_own_422(operation["responses"])
