@@ -17,6 +17,12 @@ PACE_SECONDS = 0.25
 ENOUGH = 0.97
 POSTS_AT_ONCE = 16
 ANSWER_SECONDS = 30.0
+CALLS_A_JOB = 3
+# Without the jobs that have no calls yet an outage of the broker would pile them up: recovery would tell of the pile.
+LOAD = """
+SELECT (SELECT count(*) FROM calls WHERE status IN ('queued', 'running')),
+       (SELECT count(*) FROM jobs WHERE status = 'queued')
+"""
 ENDS_OF_CALLS = ("call.finished", "call.failed")
 
 
@@ -27,6 +33,7 @@ class Submitter:
         self.acknowledged: dict[str, float] = {}
         self.refusals: list[Refusal] = []
         self.live_calls = 0
+        self._to_come = 0
         self.enough = int(target * ENOUGH)
         self._port = api_port
         self._url = database_url
@@ -43,8 +50,8 @@ class Submitter:
         """Submit for ever."""
         while True:
             started = time.monotonic()
-            self.live_calls = await self._count_live()
-            missing = max(1, (self._target - self.live_calls) // 3)
+            await self._count()
+            missing = max(1, (self._target - self.live_calls - self._to_come) // CALLS_A_JOB)
             await asyncio.gather(*(self.submit() for _ in range(min(POSTS_AT_ONCE, missing))))
             await asyncio.sleep(max(0.0, PACE_SECONDS - (time.monotonic() - started)))
 
@@ -68,19 +75,17 @@ class Submitter:
             hear(job_id)
         return job_id
 
-    async def _count_live(self) -> int:
-        """Calls that wait or run; as many as before while Postgres is away."""
+    async def _count(self) -> None:
+        """Calls that wait or run, and those that jobs not yet begun will make; as before while Postgres is away."""
         try:
             async with asyncio.timeout(5):
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
-                    cursor = await connection.execute(
-                        "SELECT count(*) FROM calls WHERE status IN ('queued', 'running')"
-                    )
+                    cursor = await connection.execute(LOAD)
                     row = await cursor.fetchone()
         except (psycopg.Error, TimeoutError):
-            return self.live_calls
+            return
         assert row is not None
-        return int(row[0])
+        self.live_calls, self._to_come = row[0], row[1] * CALLS_A_JOB
 
 
 class Readers:
