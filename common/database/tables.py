@@ -5,6 +5,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Double,
@@ -170,4 +171,108 @@ api_keys = Table(
     Column("budget_period", Text, nullable=False, server_default=text("'month'")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Column("revoked_at", DateTime(timezone=True)),
+)
+
+# One row: which installation this database is of. Containers carry it, so that two on one engine keep apart.
+installation = Table(
+    "installation",
+    metadata,
+    Column("is_only", Boolean, primary_key=True, server_default=text("true")),
+    Column("id", UUID(as_uuid=True), nullable=False, server_default=text("gen_random_uuid()")),
+    CheckConstraint("is_only", name="is_only"),
+)
+
+# The fleet (common/fleet/contracts.py). A model of the catalog has a row from when it was first asked for.
+models = Table(
+    "models",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # what was asked for
+    Column("is_wanted", Boolean, nullable=False, server_default=text("false")),
+    Column("wanted_at", DateTime(timezone=True)),
+    Column("queued_at", DateTime(timezone=True)),
+    Column("is_forced", Boolean, nullable=False, server_default=text("false")),
+    Column("drain_seconds", Double),
+    # what came of it: states and reasons are written by the node that claimed it
+    Column("node", Text),
+    Column("generation", Integer, nullable=False, server_default=text("0")),
+    Column("state", Text, nullable=False, server_default=text("'stopped'")),
+    Column("reason", Text),
+    Column("progress", JSONB),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("failed_at", DateTime(timezone=True)),
+    Column("failed_generation", Integer, nullable=False, server_default=text("0")),
+    Column("failed_spec", Text),
+    Column("fault", JSONB),
+    Column("retry_at", DateTime(timezone=True)),
+    # the most that an instance was seen to take of its GPUs
+    Column("seen_bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("restarts", Integer, nullable=False, server_default=text("0")),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+)
+
+# A container, as its node's lifecycle worker last saw it, and what Docker cannot remember of it.
+instances = Table(
+    "instances",
+    metadata,
+    Column("container", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("base_url", Text),
+    Column("status", Text, nullable=False),
+    Column("gpu_uuids", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("host_bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("gpu_bytes", BigInteger, nullable=False, server_default=text("0")),
+    # the runner's last word (RunnerHealth)
+    Column("health", JSONB),
+    Column("proved_at", DateTime(timezone=True)),
+    Column("stop_reason", Text),
+    Column("stop_by", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("started_at", DateTime(timezone=True)),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Index("ix_instances_model", "model", "generation"),
+    Index("ix_instances_node", "node"),
+)
+
+# A machine with a lifecycle worker: what its models may take, what of it is free, and when it was last heard of.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("limit_bytes", BigInteger, nullable=False),
+    Column("free_bytes", BigInteger, nullable=False),
+    Column("available_bytes", BigInteger),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+)
+
+gpus = Table(
+    "gpus",
+    metadata,
+    Column("uuid", Text, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("total_bytes", BigInteger, nullable=False),
+    Column("used_bytes", BigInteger, nullable=False),
+    Column("free_bytes", BigInteger, nullable=False),
+    Column("utilisation", Double),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Index("ix_gpus_node", "node"),
+)
+
+# Append-only: what happened to models, for people and for metrics.
+model_events = Table(
+    "model_events",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("model", Text, nullable=False),
+    Column("node", Text),
+    Column("generation", Integer),
+    Column("kind", Text, nullable=False),
+    Column("detail", JSONB),
+    Index("ix_model_events_model", "model", "id"),
 )

@@ -1,0 +1,225 @@
+"""The words in which lifecycle workers, runners and both planes speak of models in containers.
+
+A *wish* is a row of `models`: what somebody asked for. An *instance* is a container. What is *observed* was read
+from Docker, the runners and NVML at one moment, and rows say what Docker cannot.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Labels of every container of ours. One that carries another installation's is never touched.
+LABEL_INSTALLATION = "ultra.installation"
+LABEL_NODE = "ultra.node"
+LABEL_MODEL = "ultra.model"
+LABEL_GENERATION = "ultra.generation"
+LABEL_SPEC = "ultra.spec"
+# What it was given, so that a restarted worker counts it as it was and not as the catalog has it by now.
+LABEL_HOST_BYTES = "ultra.host_bytes"
+LABEL_GPU_BYTES = "ultra.gpu_bytes"  # on each of its GPUs
+LABEL_GPUS = "ultra.gpus"  # UUIDs, with commas between
+
+RUNNER_PORT = 8000
+
+
+class State(StrEnum):
+    """Of a model, as callers see it."""
+
+    STOPPED = "stopped"
+    QUEUED = "queued"
+    PULLING = "pulling"
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    FAILED = "failed"
+
+
+class RunnerHealth(BaseModel):
+    """`GET /health` of a runner: it does the work, so it counts the work. Unknown fields are let pass."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["loading", "ready", "draining", "failed"]
+    model: str = Field(max_length=200)
+    in_flight: int = Field(0, ge=0)
+    waiting: int = Field(0, ge=0)
+    idle_seconds: float | None = Field(
+        None, ge=0, description="Since the last call ended, or it was ready; null: busy."
+    )
+    memory_bytes: int = Field(0, ge=0)
+    gpu_memory_bytes: int | None = Field(None, ge=0)
+    load_seconds: float | None = Field(None, ge=0)
+    error: str | None = Field(None, max_length=2000)
+
+    @property
+    def is_busy(self) -> bool:
+        return self.in_flight > 0 or self.waiting > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why something did not work, in a word for programs and a sentence for people.
+
+    `is_fatal`: time does not heal it; it is not tried again until the model's entry changes.
+    """
+
+    code: str
+    message: str
+    is_fatal: bool = False
+
+
+# What a runner's exit code says (runner/). Memory may be free another time, a file that is not there stays away.
+FAULT_OF_EXIT: Mapping[int, tuple[str, bool]] = {
+    3: ("model_missing", True),
+    4: ("out_of_memory", False),
+    5: ("bad_dtype", True),
+    6: ("load_failed", False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What an instance may take: of the host, and of each of its GPUs."""
+
+    host_bytes: int
+    gpu_bytes: int = 0
+    gpu_uuids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A container of ours on this node, as it was observed.
+
+    `stop_reason`, `stop_by` and `proved_at` are remembered in its row; the rest comes from Docker and the runner.
+    """
+
+    container: str  # Docker's id
+    model: str
+    generation: int
+    spec: str
+    node: str
+    reserved: Reservation
+    status: Literal["created", "running", "exited"]
+    created_at: datetime
+    started_at: datetime | None = None
+    # What the runner says; None while it says nothing, `silent_since` says since when.
+    health: RunnerHealth | None = None
+    silent_since: datetime | None = None
+    # When it generated its first token for us: from then on calls go to it.
+    proved_at: datetime | None = None
+    # The last probe or the exit says what is wrong.
+    fault: Fault | None = None
+    exit_code: int | None = None
+    ended_at: datetime | None = None
+    # Why and until when we let it stop; an exit without was none of ours.
+    stop_reason: str | None = None
+    stop_by: datetime | None = None
+
+    @property
+    def is_loading(self) -> bool:
+        """On its way to ready: its memory still grows."""
+        return self.status != "exited" and self.proved_at is None and self.stop_by is None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Its memory will be free without anybody doing more."""
+        return self.status == "exited" or self.stop_by is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU of a node. `used_bytes` are everybody's, ours and others'."""
+
+    uuid: str
+    index: int
+    name: str
+    total_bytes: int
+    used_bytes: int
+    utilisation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine of a lifecycle worker: what its models may take together, and what is free just now."""
+
+    node: str
+    installation: UUID
+    limit_bytes: int
+    available_bytes: int | None = None  # what the system could hand out now; None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Another node, as its row tells: what it could ever hold, and what it has free."""
+
+    name: str
+    seen_at: datetime
+    limit_bytes: int
+    free_bytes: int
+    # of each GPU: all of it, and what is free
+    gpus: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A model: its entry in the catalog, what was wished, and what is remembered of it.
+
+    `spec` is None where the catalog has no such entry any more.
+    """
+
+    model: str
+    spec: str | None
+    is_wanted: bool = False
+    # when somebody last asked for it, and when the asking that is not yet met began
+    wanted_at: datetime | None = None
+    queued_at: datetime | None = None
+    # how it is to stop: at once, or within so many seconds
+    is_forced: bool = False
+    drain_seconds: float = 30
+
+    memory_bytes: int = 0
+    host_memory_bytes: int = 0
+    seen_bytes: int = 0  # the most that an instance of it was seen to take of its GPUs
+    gpu: Literal["none", "auto"] | int = "none"
+    ttl_seconds: float | None = 300
+    is_pinned: bool = False
+    load_seconds: float = 600
+
+    node: str | None = None  # who has claimed it
+    generation: int = 0
+    state: State = State.STOPPED
+    reason: str | None = None
+    # failures in a row, of which generation the last one was, and of which spec
+    failures: int = 0
+    failed_at: datetime | None = None
+    failed_generation: int = 0
+    failed_spec: str | None = None
+    fault: Fault | None = None
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A node at one moment. `read_at`: when the rows were read, which has to be after Docker was looked at."""
+
+    taken_at: datetime
+    read_at: datetime
+    instances: tuple[Instance, ...] = ()
+    # models whose image and weights are here, and those that are being fetched; a fault ended the fetching
+    present: frozenset[str] = frozenset()
+    pulls: Mapping[str, Fault | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a ready model answers: a new generation is another container."""
+
+    base_url: str
+    generation: int
+    node: str
+    gpu_uuids: tuple[str, ...] = ()

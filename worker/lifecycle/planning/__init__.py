@@ -1,0 +1,1 @@
+"""What to do next about a node's models. Pure: values in, effects out."""

@@ -1,0 +1,129 @@
+"""What a plan asks for. Values: the runtime carries them out in their order, and those of a model stop with the first
+that does not succeed. Every effect may be carried out twice: those that write rows compare before they set.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.fleet.contracts import Fault, Reservation, State
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Make this node the model's, if it still is `previous`'s (None: nobody's)."""
+
+    model: str
+    previous: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Leave the model to other nodes, if it is still this one's."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Begin to fetch the image and the weights, in the background; `Observed.pulls` tells how it goes."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make the container, once the row's generation was raised to this one from the one before it was read with."""
+
+    model: str
+    generation: int
+    previous: int
+    spec: str
+    reserved: Reservation
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a container that was created."""
+
+    model: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Have it generate one token, in the background: then `proved_at` is set, else `fault`."""
+
+    model: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Wish the model stopped, if nobody has asked for it since `wanted_at`; else leave out what follows for it."""
+
+    model: str
+    wanted_at: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Remember reason and deadline in the instance's row, then have it end by itself (SIGTERM)."""
+
+    model: str
+    container: str
+    stop_by: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Remember the reason in the instance's row, then end it at once (SIGKILL)."""
+
+    model: str
+    container: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove a container that has ended, or was never started, and its row."""
+
+    model: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Write the model's state and the reason for it. `stopped` gives up the node's claim too."""
+
+    model: str
+    state: State
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Count a failure, once a generation: None is one before there was a container.
+
+    The state becomes `queued` where it is tried again by itself (at `retry_at`), `failed` where it is not.
+    """
+
+    model: str
+    generation: int | None
+    spec: str | None
+    state: State
+    fault: Fault
+    failures: int
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell those who asked until now that it will not start. Nothing is counted; who asks anew is answered anew."""
+
+    model: str
+    fault: Fault
+
+
+Effect = Claim | Release | Pull | Create | Start | Probe | Retire | Drain | Kill | Remove | Show | Fail | Refuse
