@@ -119,7 +119,7 @@ async def _tell(exchange: Exchange) -> None:
     The text ends before a stop sequence, and after `max_tokens`.
     """
     await exchange.begin()
-    if tools := _tools_to_call(exchange.body):
+    if tools := tools_to_call(exchange.body):
         for index, tool in enumerate(tools):
             await exchange.call(index, tool["name"], document(tool["parameters"], digest=b"scripted"))
         await exchange.finish("tool_calls", completion_tokens=len(tools))
@@ -131,7 +131,7 @@ async def _tell(exchange: Exchange) -> None:
     await exchange.finish("stop" if said == words else "length", completion_tokens=len(said))
 
 
-def _tools_to_call(body: dict[str, Any]) -> list[dict[str, Any]]:
+def tools_to_call(body: dict[str, Any]) -> list[dict[str, Any]]:
     """The named one, or all of them; none after a result, unless they are required."""
     tools = [tool["function"] for tool in body.get("tools", ())]
     match body.get("tool_choice", "auto"):
