@@ -131,21 +131,19 @@ class LocalModel(ModelEntry):
 
 
 # When it runs, and how calls are made, may change without a new container.
-_OF_THE_CONTAINER = frozenset(
-    {
-        "id",
-        "source",
-        "engine",
-        "image",
-        "memory",
-        "host_memory",
-        "gpu",
-        "cpus",
-        "slots",
-        "max_waiting",
-        "context_window",
-        "dtype",
-        "trust_remote_code",
-        "environment",
-    }
-)
+_OF_THE_CONTAINER = {
+    "id",
+    "source",
+    "engine",
+    "image",
+    "memory",
+    "host_memory",
+    "gpu",
+    "cpus",
+    "slots",
+    "max_waiting",
+    "context_window",
+    "dtype",
+    "trust_remote_code",
+    "environment",
+}

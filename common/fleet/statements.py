@@ -1,0 +1,186 @@
+"""The statements of a lifecycle worker. All times are Postgres' clock.
+
+Those that decide return a row where they did, and none where somebody else was there first.
+"""
+
+from sqlalchemy import BigInteger, DateTime, Integer, Text, Uuid, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+_TIME = DateTime(timezone=True)
+
+INSTALLATION = text(
+    """
+    WITH made AS (INSERT INTO installation DEFAULT VALUES ON CONFLICT DO NOTHING RETURNING id)
+    SELECT id FROM made UNION ALL SELECT id FROM installation LIMIT 1
+    """
+)
+
+NOW = text("SELECT clock_timestamp() AS now")
+MODELS = text("SELECT * FROM models ORDER BY id")
+MEMORIES = text("SELECT container, proved_at, stop_reason, stop_by FROM instances WHERE node = :node")
+PEERS = text(
+    """
+    SELECT n.name, n.seen_at, n.limit_bytes, n.free_bytes,
+           coalesce(jsonb_agg(jsonb_build_array(g.total_bytes, g.free_bytes) ORDER BY g.index)
+                    FILTER (WHERE g.uuid IS NOT NULL), '[]') AS gpus
+    FROM nodes n LEFT JOIN gpus g ON g.node = n.name
+    WHERE n.name <> :node GROUP BY n.name ORDER BY n.name
+    """
+)
+
+CLAIM = text(
+    """
+    UPDATE models SET node = :node, changed_at = now()
+    WHERE id = :model AND is_wanted AND (node IS NULL OR node = :node OR node = :previous)
+    RETURNING id
+    """
+).bindparams(bindparam("previous", type_=Text))
+
+RELEASE = text("UPDATE models SET node = NULL, changed_at = now() WHERE id = :model AND node = :node RETURNING id")
+
+RAISE = text(
+    """
+    UPDATE models SET generation = :generation, restarts = restarts + (failures > 0)::int, changed_at = now()
+    WHERE id = :model AND node = :node AND generation = :previous AND is_wanted
+    RETURNING id
+    """
+)
+
+RETIRE = text(
+    """
+    UPDATE models SET is_wanted = false, queued_at = NULL, reason = :reason, changed_at = now()
+    WHERE id = :model AND (node IS NULL OR node = :node) AND is_wanted AND wanted_at IS NOT DISTINCT FROM :wanted_at
+    RETURNING id
+    """
+).bindparams(bindparam("wanted_at", type_=_TIME))
+
+# A wish that came while the last container left is not overwritten: it is planned for next.
+SHOW = text(
+    """
+    UPDATE models SET state = :state, reason = :reason, changed_at = now(),
+        node = CASE WHEN :state = 'stopped' THEN NULL ELSE node END,
+        queued_at = CASE WHEN :state IN ('ready', 'stopped') THEN NULL ELSE queued_at END,
+        progress = CASE WHEN :state = 'pulling' THEN progress END
+    WHERE id = :model AND (node IS NULL OR node = :node) AND (:state <> 'stopped' OR NOT is_wanted)
+    RETURNING id
+    """
+).bindparams(bindparam("state", type_=Text), bindparam("reason", type_=Text))
+
+PROGRESS = text("UPDATE models SET progress = :progress WHERE id = :model AND node = :node RETURNING id").bindparams(
+    bindparam("progress", type_=JSONB(none_as_null=True))
+)
+
+RECOVERED = text(
+    """
+    UPDATE models SET failures = 0, retry_at = NULL, fault = NULL
+    WHERE id = :model AND node = :node AND failures > 0
+    RETURNING id
+    """
+)
+
+# Peaks only grow: what an instance once took it will take again.
+PEAK = text(
+    "UPDATE models SET seen_bytes = :seen_bytes WHERE id = :model AND node = :node AND seen_bytes < :seen_bytes"
+).bindparams(bindparam("seen_bytes", type_=BigInteger))
+
+FAIL = text(
+    """
+    UPDATE models SET state = :state, reason = :reason, fault = :fault, failures = :failures, retry_at = :retry_at,
+        failed_at = now(), failed_spec = :spec, changed_at = now(), progress = NULL,
+        failed_generation = coalesce(:generation, failed_generation)
+    WHERE id = :model AND node = :node AND (:generation IS NULL OR failed_generation < :generation)
+    RETURNING id
+    """
+).bindparams(
+    bindparam("fault", type_=JSONB),
+    bindparam("generation", type_=Integer),
+    bindparam("retry_at", type_=_TIME),
+    bindparam("spec", type_=Text),
+)
+
+REFUSE = text(
+    """
+    UPDATE models SET state = 'failed', reason = :reason, fault = :fault, failed_at = now(), queued_at = NULL,
+        progress = NULL, changed_at = now()
+    WHERE id = :model AND (node IS NULL OR node = :node) AND wanted_at IS NOT DISTINCT FROM :wanted_at
+    RETURNING id
+    """
+).bindparams(bindparam("fault", type_=JSONB), bindparam("wanted_at", type_=_TIME))
+
+# Rows of containers that nobody sees any more go; what is remembered of the others stays.
+OBSERVE = text(
+    """
+    WITH gone AS (
+        DELETE FROM instances WHERE node = :node AND NOT container = ANY(:seen)
+    )
+    INSERT INTO instances AS i (
+        container, model, generation, node, spec, base_url, status, gpu_uuids, host_bytes, gpu_bytes, health,
+        created_at, started_at, seen_at)
+    SELECT container, model, generation, node, spec, base_url, status,
+           ARRAY(SELECT jsonb_array_elements_text(gpu_uuids)), host_bytes, gpu_bytes, health,
+           created_at, started_at, now()
+    FROM jsonb_to_recordset(:rows) AS r(
+        container text, model text, generation int, node text, spec text, base_url text, status text, gpu_uuids jsonb,
+        host_bytes bigint, gpu_bytes bigint, health jsonb, created_at timestamptz, started_at timestamptz)
+    ON CONFLICT (container) DO UPDATE SET
+        base_url = excluded.base_url, status = excluded.status, health = excluded.health,
+        started_at = excluded.started_at, seen_at = excluded.seen_at
+    """
+).bindparams(bindparam("rows", type_=JSONB), bindparam("seen", type_=ARRAY(Text)))
+
+PROVED = text(
+    "UPDATE instances SET proved_at = clock_timestamp() WHERE container = :container AND proved_at IS NULL "
+    "RETURNING container"
+)
+
+STOPPING = text(
+    """
+    UPDATE instances SET stop_reason = coalesce(stop_reason, :reason), stop_by = least(stop_by, :stop_by)
+    WHERE container = :container
+    RETURNING container
+    """
+).bindparams(bindparam("stop_by", type_=_TIME))
+
+FORGET = text("DELETE FROM instances WHERE container = :container")
+
+REPORT = text(
+    """
+    WITH node AS (
+        INSERT INTO nodes (name, limit_bytes, free_bytes, available_bytes, seen_at)
+        VALUES (:node, :limit_bytes, :free_bytes, :available_bytes, now())
+        ON CONFLICT (name) DO UPDATE SET limit_bytes = excluded.limit_bytes, free_bytes = excluded.free_bytes,
+            available_bytes = excluded.available_bytes, seen_at = excluded.seen_at
+    ), gone AS (
+        DELETE FROM gpus WHERE node = :node AND NOT uuid = ANY(:uuids)
+    )
+    INSERT INTO gpus (uuid, node, index, name, total_bytes, used_bytes, free_bytes, utilisation, seen_at)
+    SELECT uuid, :node, index, name, total_bytes, used_bytes, free_bytes, utilisation, now()
+    FROM jsonb_to_recordset(:rows) AS r(
+        uuid text, index int, name text, total_bytes bigint, used_bytes bigint, free_bytes bigint, utilisation float)
+    ON CONFLICT (uuid) DO UPDATE SET node = excluded.node, index = excluded.index, name = excluded.name,
+        total_bytes = excluded.total_bytes, used_bytes = excluded.used_bytes, free_bytes = excluded.free_bytes,
+        utilisation = excluded.utilisation, seen_at = excluded.seen_at
+    """
+).bindparams(
+    bindparam("rows", type_=JSONB),
+    bindparam("uuids", type_=ARRAY(Text)),
+    bindparam("available_bytes", type_=BigInteger),
+    bindparam("limit_bytes", type_=BigInteger),
+    bindparam("free_bytes", type_=BigInteger),
+    bindparam("node", type_=Text),
+)
+
+NOTE = text(
+    "INSERT INTO model_events (id, model, node, generation, kind, detail) "
+    "VALUES (:id, :model, :node, :generation, :kind, :detail)"
+).bindparams(
+    bindparam("id", type_=Uuid), bindparam("generation", type_=Integer),
+    bindparam("detail", type_=JSONB(none_as_null=True)),
+)  # fmt: skip
+
+HISTORY = text(
+    """
+    SELECT id, at, node, generation, kind, detail FROM model_events
+    WHERE model = :model ORDER BY id DESC LIMIT :limit
+    """
+)

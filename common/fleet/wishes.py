@@ -1,0 +1,72 @@
+"""The statements with which both planes ask for models, and see what became of it.
+
+The row of a model is the single flight: however many ask, it is one wish. All times are Postgres' clock.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Text
+
+# Since when it queues is kept while the wish is not met yet: who asks again does not go to the end of the line.
+_WANT = text(
+    """
+    INSERT INTO models AS m (id, is_wanted, wanted_at, queued_at, state)
+    VALUES (:model, true, now(), now(), 'queued')
+    ON CONFLICT (id) DO UPDATE SET
+        is_wanted = true, wanted_at = now(), is_forced = false, drain_seconds = NULL, changed_at = now(),
+        queued_at = CASE WHEN m.is_wanted AND m.state IN ('queued', 'pulling', 'starting')
+                         THEN m.queued_at ELSE now() END,
+        state = CASE WHEN m.state = 'stopped' THEN 'queued' ELSE m.state END,
+        reason = CASE WHEN m.state = 'stopped' THEN NULL ELSE m.reason END
+    RETURNING m.wanted_at
+    """
+)
+
+_UNWANT = text(
+    """
+    UPDATE models SET is_wanted = false, is_forced = :is_forced, changed_at = now(),
+                      drain_seconds = CAST(:drain_seconds AS float)
+    WHERE id = :model
+    RETURNING state
+    """
+)
+
+# Ready is who has a container that proved itself and was not told to stop, whatever the state's row says meanwhile.
+_LOOK = text(
+    """
+    SELECT m.id, m.is_wanted, m.wanted_at, m.node, m.generation, m.state, m.reason, m.progress, m.fault, m.failures,
+           m.failed_at, m.retry_at, m.restarts, m.changed_at,
+           i.container, i.base_url, i.gpu_uuids, i.host_bytes, i.gpu_bytes, i.health, i.started_at, i.proved_at,
+           i.seen_at,
+           coalesce(m.state = 'ready' AND i.status = 'running' AND i.stop_by IS NULL
+                    AND i.proved_at IS NOT NULL AND i.base_url IS NOT NULL, false) AS is_ready
+    FROM models m
+    LEFT JOIN instances i ON i.model = m.id AND i.generation = m.generation AND i.node = m.node
+    WHERE CAST(:models AS text[]) IS NULL OR m.id = ANY(:models)
+    ORDER BY m.id
+    """
+).bindparams(bindparam("models", type_=ARRAY(Text)))
+
+_LIVE_NODES = text("SELECT name FROM nodes WHERE seen_at > now() - make_interval(secs => :seconds) ORDER BY name")
+
+
+def want(model: str) -> TextClause:
+    """Ask for a model: it is started, or goes on running. `(wanted_at)` of this asking."""
+    return _WANT.bindparams(model=model)
+
+
+def unwant(model: str, *, is_forced: bool = False, drain_seconds: float | None = None) -> TextClause:
+    """Ask for it to stop, within so many seconds or those of its entry. `(state)`; no row if none ever asked for it."""
+    return _UNWANT.bindparams(model=model, is_forced=is_forced, drain_seconds=drain_seconds)
+
+
+def look(models: Collection[str] | None = None) -> TextClause:
+    """The rows of these models, or of all, each with its instance; one that nobody ever asked for has no row."""
+    return _LOOK.bindparams(models=None if models is None else list(models))
+
+
+def live_nodes(seconds: float) -> TextClause:
+    """`(name)` of the nodes whose lifecycle worker was heard of within so many seconds."""
+    return _LIVE_NODES.bindparams(seconds=seconds)
