@@ -16,8 +16,9 @@ import psutil
 from tests.faults.deployment import WORKERS_GROUP, Worker
 from tests.faults.field import Field
 
-HALF_OPEN_SECONDS = 38.0
+HALF_OPEN_SECONDS = 32.0
 CUT_SECONDS = 25.0
+AFTER_A_CUT_SECONDS = 15.0
 OF_WORKERS = ("-m", "owner", "--gid-owner", str(WORKERS_GROUP))
 
 Rule = tuple[str, ...]
@@ -37,7 +38,7 @@ async def drop_packets(field: Field, times: int) -> None:
             with _dropping([("OUTPUT", "-o", "lo", "--dport", str(port), *OF_WORKERS)]):
                 await asyncio.sleep(CUT_SECONDS)
             field.note(f"{server} cut off", at, over_at=time.time())
-            await asyncio.sleep(25)
+            await asyncio.sleep(AFTER_A_CUT_SECONDS)
         else:
             field.note(f"{server} half open", at)
             with _dropping(_existing(deployment.workers, port)):
