@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.catalog.catalog import AD_HOC_PROVIDERS, Catalog, ad_hoc_entry
 from common.catalog.entry import NAME_PATTERN, PROVIDERS, ModelEntry, ModelServer
+from common.catalog.local import LocalModel
 from common.catalog.source import Place, Source, read_yaml
 from common.errors import ConfigError, ModelNotFound
 from common.settings import Settings
@@ -83,8 +84,9 @@ def _entry(source: Source, model_id: str, fields: Mapping[str, Any], servers: Ma
     for derived in ("id", "provider"):
         if derived in fields:
             raise source.fault((*place, derived), "not a field: the id above says it")
+    kind = LocalModel if provider == "local" else ModelEntry
     try:
-        return ModelEntry.model_validate({"id": model_id, **fields})
+        return kind.model_validate({"id": model_id, **fields})
     except ValidationError as error:
         raise source.first_fault(place, error) from None
 

@@ -146,6 +146,8 @@ class Providers:
                 return None if is_keyed else f"{provider.upper()}_API_KEY is not set."
             case "ollama":
                 return None
+            case "local":
+                return "It runs in a container: this needs a lifecycle worker, and none is here."
         return f"This installation has no adapter for {provider}."
 
     def _default_timeout_seconds(self, entry: ModelEntry) -> float:
