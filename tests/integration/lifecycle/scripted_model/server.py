@@ -1,0 +1,101 @@
+"""A runner that keeps the contract of `common/fleet/contracts.py` and does what SCRIPT_* variables and callers say."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+LOAD_SECONDS = float(os.environ.get("SCRIPT_LOAD_SECONDS", "0"))
+MEMORY_MIB = int(os.environ.get("SCRIPT_MEMORY_MIB", "0"))
+FATAL = os.environ.get("SCRIPT_FATAL")  # "model_missing 3"
+CRASH_AFTER_SECONDS = os.environ.get("SCRIPT_CRASH_AFTER_SECONDS")
+
+lock = threading.Lock()
+state: dict[str, Any] = {"status": "loading", "in_flight": 0, "ended_at": time.monotonic()}
+ballast = bytearray()
+
+
+def health() -> dict[str, Any]:
+    with lock:
+        idle = None if state["in_flight"] else time.monotonic() - state["ended_at"]
+        return {
+            "status": state["status"],
+            "model": os.environ["ULTRA_MODEL_ID"],
+            "in_flight": state["in_flight"],
+            "waiting": 0,
+            "idle_seconds": idle,
+            "memory_bytes": len(ballast),
+            "load_seconds": LOAD_SECONDS,
+        }
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self.answer(200, health())
+        elif self.path == "/ready":
+            is_ready = state["status"] == "ready"
+            self.answer(200 if is_ready else 503, {"status": state["status"], "reason": "loading"})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+        if self.path == "/crash":
+            os._exit(body.get("code", 1))
+        with lock:
+            if state["status"] != "ready":
+                self.answer(503, {"error": {"code": state["status"], "message": state["status"]}})
+                return
+            state["in_flight"] += 1
+        try:
+            time.sleep(body.get("seconds", 0))
+        finally:
+            with lock:
+                state["in_flight"] -= 1
+                state["ended_at"] = time.monotonic()
+        self.answer(200, {"response": "scripted", "usage": {}, "latency_ms": 0})
+
+    def answer(self, status: int, document: object) -> None:
+        said = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def load() -> None:
+    time.sleep(LOAD_SECONDS)
+    ballast.extend(b"x" * (MEMORY_MIB << 20))
+    if FATAL:
+        code, exit_code = FATAL.split()
+        print(json.dumps({"fatal": code, "message": f"scripted to fail with {code}"}), file=sys.stderr, flush=True)
+        os._exit(int(exit_code))
+    with lock:
+        state.update(status="ready", ended_at=time.monotonic())
+    print("loaded", flush=True)
+
+
+def drain(*_: object) -> None:
+    def finish() -> None:
+        while state["in_flight"]:
+            time.sleep(0.01)
+        os._exit(0)
+
+    state["status"] = "draining"
+    threading.Thread(target=finish).start()
+
+
+signal.signal(signal.SIGTERM, drain)
+threading.Thread(target=load, daemon=True).start()
+if CRASH_AFTER_SECONDS:
+    threading.Timer(float(CRASH_AFTER_SECONDS), os._exit, (1,)).start()
+ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()  # noqa: S104  # in its container
