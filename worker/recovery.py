@@ -158,7 +158,7 @@ class Sweep:
             found.rescued = [call for call in expired if call["id"] in released]
 
     def _delay_seconds(self, call: RowMapping) -> float:
-        """Suspects run one after the other: the likeliest first, and those are what their worker claimed last."""
+        """Suspects run one after the other: the likeliest first, and those are what began last."""
         is_suspect = call["silences"] + 1 >= self._suspicious
         return min(call["younger"] * SUSPECT_SECONDS, LONGEST_SUSPICION_SECONDS) if is_suspect else 0.0
 

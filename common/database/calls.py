@@ -157,7 +157,8 @@ _EXPIRED = text(
         SELECT DISTINCT worker FROM calls WHERE status = 'running' AND lease_expires_at < now()
     ), held AS (
         SELECT c.id, c.job_id, c.attempt, c.model, c.worker, c.silences, c.lease_expires_at,
-               (rank() OVER (PARTITION BY c.worker ORDER BY c.lease_expires_at DESC) - 1)::int AS younger
+               (row_number() OVER (PARTITION BY c.worker, c.silences ORDER BY c.started_at DESC, c.id DESC) - 1)::int
+                   AS younger
         FROM calls c JOIN silent USING (worker)
         WHERE c.status = 'running'
     )
@@ -268,7 +269,8 @@ def cancel(job_id: UUID) -> TextClause:
 def expired(limit: int) -> TextClause:
     """`(id, job_id, attempt, model, worker, silences, younger)` of the calls whose worker fell silent.
 
-    `younger`: how many calls the worker claimed later. A call that kills at once was among the last.
+    `younger`: how many of its worker's calls with as many silences began later. One that kills at once was among the
+    last to begin; the last claim says less, since a rescue's calls are claimed together.
     """
     return _EXPIRED.bindparams(limit=limit)
 

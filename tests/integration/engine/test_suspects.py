@@ -58,14 +58,15 @@ async def test_the_next_suspect_is_taken_when_the_first_is_done(desk: Desk) -> N
     assert await held(desk, suspects, "w") == [one for one in suspects if one != first]
 
 
-async def test_suspects_are_tried_in_the_order_from_the_last_claimed_to_the_first(desk: Desk) -> None:
+async def test_suspects_are_tried_from_the_last_begun_to_the_first_however_they_were_claimed_since(desk: Desk) -> None:
     _, ids = await begun(desk, 3)
-    await silence(desk, ids, times=1)
-    for place, call_id in enumerate(ids):
-        await desk.execute(calls.claim([call_id], "w", timedelta(seconds=-10 + place)))
+    for call_id in ids:
+        await desk.execute(calls.claim([call_id], "first", EXPIRED))
+    await sweep(desk).once()
+    await desk.execute(calls.claim(ids, "second", EXPIRED))
     await sweep(desk).once()
     due = await desk.sql("SELECT id, rings, due_at - now() AS wait FROM calls")
-    # the last claimed was due at once, and has been rung for in that sweep
+    # the last to begin was due at once, and has been rung for in that sweep
     rings = {row["id"]: row["rings"] for row in due}
     assert [rings[call_id] for call_id in ids] == [0, 0, 1]
     wait = {row["id"]: row["wait"] for row in due}
