@@ -242,7 +242,9 @@ nodes = Table(
     "nodes",
     metadata,
     Column("name", Text, primary_key=True),
+    # for its models together; for one more of them ever, and now
     Column("limit_bytes", BigInteger, nullable=False),
+    Column("capacity_bytes", BigInteger, nullable=False),
     Column("free_bytes", BigInteger, nullable=False),
     Column("available_bytes", BigInteger),
     Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
@@ -257,6 +259,7 @@ gpus = Table(
     Column("name", Text, nullable=False),
     Column("total_bytes", BigInteger, nullable=False),
     Column("used_bytes", BigInteger, nullable=False),
+    Column("capacity_bytes", BigInteger, nullable=False),
     Column("free_bytes", BigInteger, nullable=False),
     Column("utilisation", Double),
     Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),

@@ -154,15 +154,22 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuRoom:
+    """Of a GPU: what one more model could ever have, and what it could have now."""
+
+    capacity_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """Another node, as its row tells: what it could ever hold, and what it has free."""
+    """A node, as the others see it: what one more model could ever have there, and what it could have now."""
 
     name: str
     seen_at: datetime
-    limit_bytes: int
+    capacity_bytes: int
     free_bytes: int
-    # of each GPU: all of it, and what is free
-    gpus: tuple[tuple[int, int], ...] = ()
+    gpus: tuple[GpuRoom, ...] = ()  # in the order of their indices
 
 
 @dataclass(frozen=True, slots=True)

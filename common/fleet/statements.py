@@ -20,8 +20,8 @@ MODELS = text("SELECT * FROM models ORDER BY id")
 MEMORIES = text("SELECT container, proved_at, stop_reason, stop_by FROM instances WHERE node = :node")
 PEERS = text(
     """
-    SELECT n.name, n.seen_at, n.limit_bytes, n.free_bytes,
-           coalesce(jsonb_agg(jsonb_build_array(g.total_bytes, g.free_bytes) ORDER BY g.index)
+    SELECT n.name, n.seen_at, n.capacity_bytes, n.free_bytes,
+           coalesce(jsonb_agg(jsonb_build_array(g.capacity_bytes, g.free_bytes) ORDER BY g.index)
                     FILTER (WHERE g.uuid IS NOT NULL), '[]') AS gpus
     FROM nodes n LEFT JOIN gpus g ON g.node = n.name
     WHERE n.name <> :node GROUP BY n.name ORDER BY n.name
@@ -31,7 +31,7 @@ PEERS = text(
 CLAIM = text(
     """
     UPDATE models SET node = :node, changed_at = now()
-    WHERE id = :model AND is_wanted AND (node IS NULL OR node = :node OR node = :previous)
+    WHERE id = :model AND (node IS NULL OR node = :node OR node = :previous)
     RETURNING id
     """
 ).bindparams(bindparam("previous", type_=Text))
@@ -41,7 +41,7 @@ RELEASE = text("UPDATE models SET node = NULL, changed_at = now() WHERE id = :mo
 RAISE = text(
     """
     UPDATE models SET generation = :generation, restarts = restarts + (failures > 0)::int, changed_at = now()
-    WHERE id = :model AND node = :node AND generation = :previous AND is_wanted
+    WHERE id = :model AND node = :node AND generation = :generation - 1 AND is_wanted
     RETURNING id
     """
 )
@@ -72,7 +72,7 @@ PROGRESS = text("UPDATE models SET progress = :progress WHERE id = :model AND no
 
 RECOVERED = text(
     """
-    UPDATE models SET failures = 0, retry_at = NULL, fault = NULL
+    UPDATE models SET failures = 0, retry_at = NULL, fault = NULL, failed_at = NULL
     WHERE id = :model AND node = :node AND failures > 0
     RETURNING id
     """
@@ -146,19 +146,22 @@ FORGET = text("DELETE FROM instances WHERE container = :container")
 REPORT = text(
     """
     WITH node AS (
-        INSERT INTO nodes (name, limit_bytes, free_bytes, available_bytes, seen_at)
-        VALUES (:node, :limit_bytes, :free_bytes, :available_bytes, now())
-        ON CONFLICT (name) DO UPDATE SET limit_bytes = excluded.limit_bytes, free_bytes = excluded.free_bytes,
-            available_bytes = excluded.available_bytes, seen_at = excluded.seen_at
+        INSERT INTO nodes (name, limit_bytes, capacity_bytes, free_bytes, available_bytes, seen_at)
+        VALUES (:node, :limit_bytes, :capacity_bytes, :free_bytes, :available_bytes, now())
+        ON CONFLICT (name) DO UPDATE SET limit_bytes = excluded.limit_bytes, capacity_bytes = excluded.capacity_bytes,
+            free_bytes = excluded.free_bytes, available_bytes = excluded.available_bytes, seen_at = excluded.seen_at
     ), gone AS (
         DELETE FROM gpus WHERE node = :node AND NOT uuid = ANY(:uuids)
     )
-    INSERT INTO gpus (uuid, node, index, name, total_bytes, used_bytes, free_bytes, utilisation, seen_at)
-    SELECT uuid, :node, index, name, total_bytes, used_bytes, free_bytes, utilisation, now()
+    INSERT INTO gpus (
+        uuid, node, index, name, total_bytes, used_bytes, capacity_bytes, free_bytes, utilisation, seen_at)
+    SELECT uuid, :node, index, name, total_bytes, used_bytes, capacity_bytes, free_bytes, utilisation, now()
     FROM jsonb_to_recordset(:rows) AS r(
-        uuid text, index int, name text, total_bytes bigint, used_bytes bigint, free_bytes bigint, utilisation float)
+        uuid text, index int, name text, total_bytes bigint, used_bytes bigint, capacity_bytes bigint,
+        free_bytes bigint, utilisation float)
     ON CONFLICT (uuid) DO UPDATE SET node = excluded.node, index = excluded.index, name = excluded.name,
-        total_bytes = excluded.total_bytes, used_bytes = excluded.used_bytes, free_bytes = excluded.free_bytes,
+        total_bytes = excluded.total_bytes, used_bytes = excluded.used_bytes,
+        capacity_bytes = excluded.capacity_bytes, free_bytes = excluded.free_bytes,
         utilisation = excluded.utilisation, seen_at = excluded.seen_at
     """
 ).bindparams(
@@ -166,6 +169,7 @@ REPORT = text(
     bindparam("uuids", type_=ARRAY(Text)),
     bindparam("available_bytes", type_=BigInteger),
     bindparam("limit_bytes", type_=BigInteger),
+    bindparam("capacity_bytes", type_=BigInteger),
     bindparam("free_bytes", type_=BigInteger),
     bindparam("node", type_=Text),
 )

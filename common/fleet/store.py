@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.catalog.local import LocalModel
 from common.fleet import statements as sql
-from common.fleet.contracts import Desired, Fault, Gpu, Host, Instance, Node, State
+from common.fleet.contracts import Desired, Fault, Gpu, GpuRoom, Host, Instance, Node, State
 from common.ids import uuid7
 
 
@@ -70,11 +70,9 @@ class FleetStore:
         """Leave the model to other nodes."""
         return await self._happened(sql.RELEASE.bindparams(model=model, node=self._node))
 
-    async def raise_generation(self, model: str, generation: int, previous: int) -> bool:
-        """Whether a container of this generation may be made: only if the model is ours and nobody made a later one."""
-        return await self._happened(
-            sql.RAISE.bindparams(model=model, generation=generation, previous=previous, node=self._node)
-        )
+    async def raise_generation(self, model: str, generation: int) -> bool:
+        """Whether a container of this generation may be made: if the model is ours, and the last one was before it."""
+        return await self._happened(sql.RAISE.bindparams(model=model, generation=generation, node=self._node))
 
     async def retire(self, model: str, wanted_at: datetime | None, reason: str) -> bool:
         """Whether it may stop: not if somebody has asked for it since `wanted_at`."""
@@ -142,15 +140,20 @@ class FleetStore:
         """The container was removed."""
         await self._run(sql.FORGET.bindparams(container=container))
 
-    async def report(self, host: Host, free_bytes: int, gpus: Sequence[tuple[Gpu, int]]) -> None:
-        """That this node lives, and what its host and each GPU have free. A GPU that is gone loses its row."""
-        rows = [asdict(gpu) | {"free_bytes": free} for gpu, free in gpus]
+    async def report(self, host: Host, gpus: Sequence[Gpu], account: Node) -> None:
+        """That this node lives, and what it has (`planning.account`). A GPU that is gone loses its row."""
+        rows = [asdict(gpu) | asdict(room) for gpu, room in zip(gpus, account.gpus, strict=True)]
         await self._run(
             sql.REPORT.bindparams(
-                node=host.node, limit_bytes=host.limit_bytes, free_bytes=free_bytes,
-                available_bytes=host.available_bytes, rows=rows, uuids=[gpu.uuid for gpu, _ in gpus],
+                node=host.node,
+                limit_bytes=host.limit_bytes,
+                capacity_bytes=account.capacity_bytes,
+                free_bytes=account.free_bytes,
+                available_bytes=host.available_bytes,
+                rows=rows,
+                uuids=[gpu.uuid for gpu in gpus],
             )
-        )  # fmt: skip
+        )
 
     async def note(
         self, model: str, kind: str, *, generation: int | None = None, detail: Mapping[str, Any] | None = None
@@ -208,8 +211,8 @@ def _said_by(entry: LocalModel) -> dict[str, Any]:
 
 
 def _node_of(row: RowMapping) -> Node:
-    gpus = tuple((total, free) for total, free in row["gpus"])
-    return Node(row["name"], row["seen_at"], row["limit_bytes"], row["free_bytes"], gpus)
+    gpus = tuple(GpuRoom(capacity, free) for capacity, free in row["gpus"])
+    return Node(row["name"], row["seen_at"], row["capacity_bytes"], row["free_bytes"], gpus)
 
 
 def _instance_row(instance: Instance, base_url: str | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _WANT = text(
 
 _UNWANT = text(
     """
-    UPDATE models SET is_wanted = false, is_forced = :is_forced, changed_at = now(),
+    UPDATE models SET is_wanted = false, is_forced = :is_forced, reason = NULL, changed_at = now(),
                       drain_seconds = CAST(:drain_seconds AS float)
     WHERE id = :model
     RETURNING state

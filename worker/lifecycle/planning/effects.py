@@ -32,11 +32,10 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make the container, once the row's generation was raised to this one from the one before it was read with."""
+    """Make the container, once the row's generation was raised to this one from the one before it."""
 
     model: str
     generation: int
-    previous: int
     spec: str
     reserved: Reservation
 
@@ -119,11 +118,21 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Recover:
+    """Forget past failures: it has been ready for long enough."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
-    """Tell those who asked until now that it will not start. Nothing is counted; who asks anew is answered anew."""
+    """Tell those who asked until `wanted_at` that it will not start. Nothing is counted; who asks anew is heard."""
 
     model: str
     fault: Fault
+    wanted_at: datetime | None
 
 
-Effect = Claim | Release | Pull | Create | Start | Probe | Retire | Drain | Kill | Remove | Show | Fail | Refuse
+Effect = (
+    Claim | Release | Pull | Create | Start | Probe | Retire | Drain | Kill | Remove | Show | Fail | Recover | Refuse
+)

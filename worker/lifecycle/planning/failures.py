@@ -1,0 +1,93 @@
+"""What a failure means for the next start."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.fleet.contracts import FAULT_OF_EXIT, Desired, Fault, Instance, State
+from worker.lifecycle.planning.effects import Fail, Refuse
+from worker.lifecycle.planning.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """It is started again by itself, later."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """It failed, and whoever asked was told so: it rests until somebody asks anew."""
+
+    fault: Fault
+
+
+def backoff_seconds(failures: int, policy: Policy) -> float:
+    """How long to wait after so many failures in a row: doubled each time, up to a bound."""
+    # past 2^40 the bound has long been reached, and a float would end
+    return min(policy.last_backoff_seconds, policy.first_backoff_seconds * 2.0 ** min(failures - 1, 40))
+
+
+def failed(desired: Desired, fault: Fault, now: datetime, policy: Policy, *, instance: Instance | None = None) -> Fail:
+    """Count a failure: of an instance, or of what comes before there is one.
+
+    One that had been well for long enough fails for the first time, and so does another spec.
+    """
+    is_first = desired.failed_spec != desired.spec or (instance is not None and _was_well(instance, now, policy))
+    failures = 1 if is_first else desired.failures + 1
+    retry_at = None if fault.is_fatal else now + timedelta(seconds=backoff_seconds(failures, policy))
+    gives_up = fault.is_fatal or failures >= policy.failures_to_give_up
+    return Fail(
+        model=desired.model,
+        generation=None if instance is None else instance.generation,
+        spec=desired.spec if instance is None else instance.spec,
+        state=State.FAILED if gives_up else State.QUEUED,
+        fault=fault,
+        failures=failures,
+        retry_at=retry_at,
+    )
+
+
+def fault_of_end(instance: Instance) -> Fault:
+    """Why a container ended that nobody told to."""
+    if instance.fault is not None:
+        return instance.fault
+    code = instance.exit_code
+    known = None if code is None else FAULT_OF_EXIT.get(code)
+    if known is not None:
+        return Fault(known[0], f"The model could not be loaded: {known[0]} (exit code {code}).", is_fatal=known[1])
+    return Fault("crashed", f"The container ended by itself, with exit code {'unknown' if code is None else code}.")
+
+
+def has_asked(desired: Desired) -> bool:
+    """Whether somebody asked since the last failure or refusal, and so has no answer yet."""
+    if desired.failed_at is None:
+        return True
+    return desired.wanted_at is not None and desired.wanted_at > desired.failed_at
+
+
+def standing(desired: Desired, now: datetime, policy: Policy) -> Refuse | Backoff | Rest | None:
+    """What past failures mean for a wanted model without an instance: None where it may start.
+
+    1. A fatal fault of this very spec: who asks is refused.
+    2. It failed a moment ago: it waits. One that was given up refuses who asks.
+    3. It was given up or refused, and nobody asked since: it rests; a pinned one that was given up starts again.
+    """
+    is_failing = desired.failures > 0 and desired.failed_spec == desired.spec
+    is_given_up = is_failing and desired.failures >= policy.failures_to_give_up
+    fault = desired.fault or Fault("failed", desired.reason or "It failed.")
+    if is_failing and fault.is_fatal:
+        return Refuse(desired.model, fault, desired.wanted_at) if has_asked(desired) else Rest(fault)
+    if is_failing and desired.retry_at is not None and desired.retry_at > now:
+        if not is_given_up:
+            return Backoff(f"{fault.message} It is tried again at {desired.retry_at:%H:%M:%S}.")
+        return Refuse(desired.model, fault, desired.wanted_at) if has_asked(desired) else Rest(fault)
+    is_answered = not has_asked(desired)
+    if is_answered and (desired.failures == 0 or (is_given_up and not desired.is_pinned)):
+        return Rest(fault)
+    return None
+
+
+def _was_well(instance: Instance, now: datetime, policy: Policy) -> bool:
+    end = instance.ended_at or now
+    return instance.proved_at is not None and end - instance.proved_at >= timedelta(seconds=policy.healthy_seconds)

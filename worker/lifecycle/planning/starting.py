@@ -1,0 +1,141 @@
+"""The line of those that want to start, and who has to leave for them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from common.fleet.contracts import Desired, Fault, Instance, Node, Observed, Reservation, State
+from worker.lifecycle.planning.claiming import could_elsewhere, has_room_elsewhere, should_claim
+from worker.lifecycle.planning.effects import Claim, Create, Effect, Pull, Refuse, Release
+from worker.lifecycle.planning.failures import Backoff, Rest, failed, has_asked, standing
+from worker.lifecycle.planning.ledger import Room, charge
+from worker.lifecycle.planning.placement import Need, make_room, need_of, place, shortage
+from worker.lifecycle.planning.policy import Policy
+from worker.lifecycle.planning.tending import retire, show
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """An instance that may leave: nobody uses it, and nobody pinned it."""
+
+    instance: Instance
+    desired: Desired
+    since: datetime
+    charged: Reservation
+
+
+@dataclass(slots=True)
+class Line:
+    """The models that wait, served in the order of their asking.
+
+    `now` is what may be handed out at once, `ahead` what there will be when all who leave have left, less what those
+    in front are waiting for. Nobody is given what is not in both: so those in front are never overtaken by who takes
+    their room, and nothing is handed out twice. A model in front that can only wait for busy ones lets others pass,
+    and after a while nobody.
+    """
+
+    node: str
+    at: datetime
+    policy: Policy
+    observed: Observed
+    peers: Sequence[Node]
+    capacity: Room
+    now: Room
+    ahead: Room
+    # UUIDs of GPUs that load a model, and how many load on the host
+    loading_gpus: set[str]
+    loads: int
+    idle: list[Idle]  # the longest idle first
+    leaving: dict[str, Instance]  # by container
+    stopper: str | None = field(default=None, init=False)
+
+    def serve(self, desired: Desired, previous: str | None) -> list[Effect]:  # noqa: PLR0911  # a decision tree
+        """The next step of a wanted model without an instance; `previous` had claimed it and is lost.
+
+        1. what failed waits or is refused; 2. what fits nowhere is refused, and what fits elsewhere is left to others;
+        3. who has no node is claimed; 4. what is not here is pulled; 5. what fits starts, or waits for its room.
+        """
+        match standing(desired, self.at, self.policy):
+            case Backoff(reason):
+                return show(desired, State.QUEUED, reason)
+            case Rest(fault):
+                return [] if desired.state is State.FAILED else show(desired, State.FAILED, fault.message)
+            case None:
+                pass
+            case refusal:
+                return [refusal]
+        need = need_of(desired, self.capacity, self.policy)
+        if place(need, self.capacity, self.policy) is None:
+            return self._fits_not(desired, need)
+        if desired.node != self.node:
+            is_ours = should_claim(desired, need, self.now.within(self.ahead), self.peers, self.policy)
+            return [Claim(desired.model, previous)] if is_ours else []
+        if desired.model not in self.observed.present:
+            return self._pull(desired)
+        return self._start(desired, need)
+
+    def _fits_not(self, desired: Desired, need: Need) -> list[Effect]:
+        if could_elsewhere(desired, self.peers, self.policy):
+            return [Release(desired.model)] if desired.node == self.node else []
+        if not has_asked(desired):
+            return []
+        message = f"{desired.model} fits nowhere: it {shortage(need, self.capacity, self.policy)}."
+        return [Refuse(desired.model, Fault("does_not_fit", message), desired.wanted_at)]
+
+    def _pull(self, desired: Desired) -> list[Effect]:
+        if desired.model not in self.observed.pulls:
+            return [Pull(desired.model), *show(desired, State.PULLING)]
+        fault = self.observed.pulls[desired.model]
+        if fault is None:
+            return show(desired, State.PULLING)
+        return [failed(desired, fault, self.at, self.policy)]
+
+    def _start(self, desired: Desired, need: Need) -> list[Effect]:
+        if self.stopper is not None:
+            return show(desired, State.QUEUED, f"Behind {self.stopper}, which has waited longer for room.")
+        room = self.now.within(self.ahead)
+        if (found := place(need, room.without_gpus(self.loading_gpus), self.policy)) is not None:
+            if need.gpus or self.loads < self.policy.host_loads:
+                return self._create(desired, found)
+            return self._wait(desired, found, "Others are loading.")
+        if (found := place(need, room, self.policy)) is not None:
+            return self._wait(desired, found, "Another model is loading on the GPU.")
+        if (found := place(need, self.ahead, self.policy)) is not None:
+            return self._wait(desired, found, _waits_for(one.model for one in self.leaving.values()))
+        return self._evict(desired, need)
+
+    def _create(self, desired: Desired, found: Reservation) -> list[Effect]:
+        cost = charge(found, self.policy)
+        self.now, self.ahead = self.now.minus(cost), self.ahead.minus(cost)
+        self.loading_gpus |= set(found.gpu_uuids)
+        self.loads += not found.gpu_uuids
+        assert desired.spec is not None
+        return [Create(desired.model, desired.generation + 1, desired.spec, found), *show(desired, State.STARTING)]
+
+    def _wait(self, desired: Desired, found: Reservation, reason: str) -> list[Effect]:
+        """Its room is kept for it."""
+        self.ahead = self.ahead.minus(charge(found, self.policy))
+        return show(desired, State.QUEUED, reason)
+
+    def _evict(self, desired: Desired, need: Need) -> list[Effect]:
+        leavers = [(one.instance.container, one.charged) for one in self.idle]
+        made = make_room(need, self.ahead, leavers, self.policy)
+        if made is None:
+            asked_at = desired.queued_at or desired.wanted_at or self.at
+            if self.at - asked_at >= timedelta(seconds=self.policy.patience_seconds):
+                if has_room_elsewhere(desired, self.peers, self.policy):
+                    return [Release(desired.model)]
+                self.stopper = desired.model
+            return show(desired, State.QUEUED, "Waits for memory: what holds it is at work, pinned, or just started.")
+        names, found = made
+        effects: list[Effect] = []
+        for one in [one for one in self.idle if one.instance.container in names]:
+            effects += retire(one.desired, one.instance, f"Makes room for {desired.model}.", self.at)
+            self.ahead = self.ahead.plus(one.charged)
+            self.idle.remove(one)
+            self.leaving[one.instance.container] = one.instance
+        return [*effects, *self._wait(desired, found, _waits_for(one.model for one in self.leaving.values()))]
+
+
+def _waits_for(models: Iterable[str]) -> str:
+    return f"Waits for {', '.join(sorted(set(models)))} to leave."
