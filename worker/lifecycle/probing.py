@@ -29,7 +29,7 @@ class NotYet:
 
 
 class Prober:
-    """Belongs to an event loop. Foreign engines know nothing of our contract: they are asked what OpenAI's servers can."""
+    """Belongs to an event loop. Of foreign engines, which know nothing of our contract, OpenAI's API is known."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None

@@ -23,7 +23,7 @@ from common.fleet.contracts import (
     LABEL_SPEC,
     RUNNER_PORT,
 )
-from worker.lifecycle.engines import command_of, environment_of, image_of
+from worker.lifecycle.engines import IMAGES, command_of, environment_of, image_of
 from worker.lifecycle.planning.effects import Create
 from worker.lifecycle.planning.ledger import charge
 from worker.lifecycle.planning.policy import POLICY
@@ -43,6 +43,26 @@ GPU_SHARED_BYTES = 1 << 30
 # When a host runs out of memory, a model goes before a database.
 OOM_SCORE = 500
 LOG_FILES = {"max-size": "10m", "max-file": "2"}
+
+# Of every container, whatever it is for. Swap is none: MemorySwap is memory and swap together.
+_HARDENED: dict[str, Any] = {
+    "Init": True,
+    "Privileged": False,
+    "ReadonlyRootfs": True,
+    "Tmpfs": {"/tmp": TMPFS},  # noqa: S108
+    "CapDrop": ["ALL"],
+    "SecurityOpt": ["no-new-privileges:true"],
+    "RestartPolicy": {"Name": "no"},
+    "AutoRemove": False,
+    "PidsLimit": MAX_PROCESSES,
+    "OomScoreAdj": OOM_SCORE,
+    "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+    "LogConfig": {"Type": "json-file", "Config": LOG_FILES},
+}
+
+# It knows how to pull from Hugging Face, and is small.
+PULLER_IMAGE = IMAGES["llamacpp"]
+PULLER_BYTES = 2 << 30
 
 PORT = f"{RUNNER_PORT}/tcp"
 MAX_SLUG_CHARACTERS = 36
@@ -108,6 +128,32 @@ def container_config(entry: LocalModel, create: Create, weights: Weights, site: 
     return config | ({"Cmd": command} if command else {})
 
 
+def puller_name(installation: UUID, model: str) -> str:
+    """Of the container that pulls a model's weights: one at a time."""
+    return f"ultra-{installation.hex[:8]}-pull-{slug(model)}"
+
+
+def puller_config(entry: LocalModel, mount: Mount, folder: str, site: Site) -> dict[str, Any]:
+    """The engine's ContainerCreate of the one kind that has the internet, and may write into the weights' folder."""
+    source = entry.source
+    wanted = [source.repo or "", source.revision or "", *([source.file] if source.file else [])]
+    return {
+        "Image": PULLER_IMAGE,
+        "User": USER,
+        "Cmd": ["pull", *wanted, folder],
+        "Env": ["HOME=/tmp"],
+        "Labels": {LABEL_INSTALLATION: str(site.installation), LABEL_NODE: site.node},
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            **_HARDENED,
+            "Memory": PULLER_BYTES,
+            "MemorySwap": PULLER_BYTES,
+            "Mounts": [{"Type": mount.kind, "Source": mount.source, "Target": mount.target, "ReadOnly": False}],
+            "NetworkMode": "bridge",
+        },
+    }
+
+
 def network_config(installation: UUID, reach: Reach) -> dict[str, Any]:
     """The engine's NetworkCreate: neither the internet nor each other can be reached from there.
 
@@ -147,23 +193,7 @@ def _environment(entry: LocalModel, create: Create, weights: Weights) -> dict[st
 def _host_config(entry: LocalModel, create: Create, weights: Weights, site: Site) -> dict[str, Any]:
     reserved = create.reserved
     limit = charge(reserved, POLICY).host_bytes  # no container takes more than the ledger counts for it
-    config: dict[str, Any] = {
-        "Init": True,
-        "Privileged": False,
-        "ReadonlyRootfs": True,
-        "Tmpfs": {"/tmp": TMPFS},  # noqa: S108
-        "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges:true"],
-        "RestartPolicy": {"Name": "no"},
-        "AutoRemove": False,
-        "Memory": limit,
-        "MemorySwap": limit,  # none besides
-        "PidsLimit": MAX_PROCESSES,
-        "OomScoreAdj": OOM_SCORE,
-        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
-        "LogConfig": {"Type": "json-file", "Config": LOG_FILES},
-        "NetworkMode": site.network,
-    }
+    config: dict[str, Any] = {**_HARDENED, "Memory": limit, "MemorySwap": limit, "NetworkMode": site.network}
     if weights.mount is not None:
         mount = weights.mount
         config["Mounts"] = [{"Type": mount.kind, "Source": mount.source, "Target": mount.target, "ReadOnly": True}]

@@ -54,6 +54,10 @@ class WeightsFolder:
         (self.path / folder).mkdir(parents=True, exist_ok=True)
         return self._mount(folder)
 
+    def complete(self, folder: PurePosixPath) -> None:
+        """All of it was pulled."""
+        (self.path / folder / COMPLETE).touch()
+
     def _of_repo(self, source: WeightSource) -> Weights | Missing:
         folder = PurePosixPath(HUB, (source.repo or "").replace("/", "--"), source.revision or "")
         if not (self.path / folder / COMPLETE).exists():

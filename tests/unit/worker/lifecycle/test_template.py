@@ -32,7 +32,7 @@ def entry(**fields: Any) -> LocalModel:
 def rendered(
     model: LocalModel | None = None, *, gpus: tuple[str, ...] = (), reach: Reach = "address"
 ) -> dict[str, Any]:
-    create = Create("local-x", 7, 6, "spec", Reservation(GIB, GIB if gpus else 0, gpus))
+    create = Create("local-x", 7, "spec", Reservation(GIB, GIB if gpus else 0, gpus))
     return container_config(model or entry(), create, WEIGHTS, Site(INSTALLATION, "node-1", "net", reach))
 
 
