@@ -15,24 +15,12 @@ from tests.contract.troubles import HALFWAY, RETRY_AFTER_SECONDS, SAID_BEFORE, T
 from tests.integration.api.serving import serving
 from tests.integration.gateway.talking import HELLO, chat, chunks_of, error_of, text_of
 from tests.integration.gateway.upstreams import SAID_FIRST, TEXT, midway
+from tests.integration.gateway.verdicts import STATUSES
 from tests.openai_schema import check
 
 EARLY = sorted(set(Trouble) - HALFWAY)
 # A local model's silence is timed by a setting of its own, which tests may shorten.
 SILENCE_MILLISECONDS = 400
-
-STATUSES = {
-    Trouble.RATE_LIMITED: (429, "rate_limit_exceeded"),
-    Trouble.SERVER_ERROR: (500, "unavailable"),
-    Trouble.OVERLOADED: (529, "unavailable"),
-    Trouble.AWAY: (503, "unavailable"),
-    Trouble.WRONG_KEY: (502, "upstream_denied"),
-    Trouble.NO_SUCH_MODEL: (404, "model_not_found"),
-    Trouble.TOO_LONG: (400, "context_length_exceeded"),
-    Trouble.REFUSED: (400, "content_filter"),
-    Trouble.NO_RESPONSE: (504, "timeout"),
-    Trouble.SLOW_FIRST_TOKEN: (504, "timeout"),
-}
 
 
 @pytest.fixture
