@@ -1,5 +1,7 @@
 """The official clients of OpenAI's Responses and Anthropic's Messages, against any model."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anthropic
@@ -7,10 +9,17 @@ import httpx
 import openai
 import pytest
 
-from tests.integration.gateway.upstreams import TEXT
+from tests.contract.scripted_server import SCRIPTS, ScriptedServer
+from tests.contract.troubles import Trouble
+from tests.integration.gateway.upstreams import SAID_FIRST, TEXT, midway
 
 TOOL = {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]}
 ASK: list[Any] = [{"role": "user", "content": "Tell me a story."}]
+
+
+@pytest.fixture
+def models() -> dict[str, Any]:
+    return {"scripted-breaking": {}}
 
 
 @pytest.fixture
@@ -67,10 +76,26 @@ async def test_anthropics_client_raises_its_own_errors(claude: anthropic.AsyncAn
         )
 
 
-async def test_a_message_that_breaks_off_is_an_error_for_its_client(claude: anthropic.AsyncAnthropic) -> None:
-    with pytest.raises(anthropic.APIError):
-        async with claude.messages.stream(model="scripted-reset", max_tokens=50, messages=ASK) as stream:
-            await stream.get_final_message()
+async def test_a_message_that_breaks_off_is_an_error_for_its_client(
+    claude: anthropic.AsyncAnthropic, server: ScriptedServer
+) -> None:
+    told = asyncio.Event()
+    server.scripts["breaking"] = midway(SCRIPTS[Trouble.ERROR_HALFWAY], told)
+    async with claude.messages.stream(model="scripted-breaking", max_tokens=50, messages=ASK) as stream:
+        with pytest.raises(anthropic.APIError, match="fell over"):
+            await listen(stream, told, [])
+
+
+async def test_a_response_that_breaks_off_has_failed(gpt: openai.AsyncOpenAI, server: ScriptedServer) -> None:
+    told = asyncio.Event()
+    server.scripts["breaking"] = midway(SCRIPTS[Trouble.ERROR_HALFWAY], told)
+    events: list[Any] = []
+    stream: Any = await gpt.responses.create(model="scripted-breaking", input="Tell me a story.", stream=True)
+    with pytest.raises(openai.APIConnectionError):  # the HTTP response has no end either
+        await listen(stream, told, events)
+    assert SAID_FIRST in [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert events[-1].type == "response.failed"
+    assert "fell over" in events[-1].response.error.message
 
 
 @pytest.mark.parametrize("model", ["good", "mock-a"])
@@ -95,3 +120,10 @@ async def test_a_response_calls_functions(gpt: openai.AsyncOpenAI) -> None:
 async def test_a_response_that_needs_a_memory_is_refused(gpt: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="nothing is kept"):
         await gpt.responses.create(model="mock-a", input="And then?", previous_response_id="resp_1")
+
+
+async def listen(stream: AsyncIterator[Any], told: asyncio.Event, events: list[Any]) -> None:
+    async for event in stream:
+        events.append(event)
+        if event.type in {"text", "response.output_text.delta"}:
+            told.set()
