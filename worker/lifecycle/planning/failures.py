@@ -19,8 +19,6 @@ class Backoff:
 class Rest:
     """It failed, and whoever asked was told so: it rests until somebody asks anew."""
 
-    fault: Fault
-
 
 def backoff_seconds(failures: int, policy: Policy) -> float:
     """How long to wait after so many failures in a row: doubled each time, up to a bound."""
@@ -60,8 +58,8 @@ def fault_of_end(instance: Instance) -> Fault:
 
 
 def has_asked(desired: Desired) -> bool:
-    """Whether somebody asked since the last failure or refusal, and so has no answer yet."""
-    if desired.failed_at is None:
+    """Whether somebody may still wait for an answer: they have one where it failed, and nobody asked since."""
+    if desired.state is not State.FAILED or desired.failed_at is None:
         return True
     return desired.wanted_at is not None and desired.wanted_at > desired.failed_at
 
@@ -77,14 +75,13 @@ def standing(desired: Desired, now: datetime, policy: Policy) -> Refuse | Backof
     is_given_up = is_failing and desired.failures >= policy.failures_to_give_up
     fault = desired.fault or Fault("failed", desired.reason or "It failed.")
     if is_failing and fault.is_fatal:
-        return Refuse(desired.model, fault, desired.wanted_at) if has_asked(desired) else Rest(fault)
+        return Refuse(desired.model, fault, desired.wanted_at) if has_asked(desired) else Rest()
     if is_failing and desired.retry_at is not None and desired.retry_at > now:
         if not is_given_up:
             return Backoff(f"{fault.message} It is tried again at {desired.retry_at:%H:%M:%S}.")
-        return Refuse(desired.model, fault, desired.wanted_at) if has_asked(desired) else Rest(fault)
-    is_answered = not has_asked(desired)
-    if is_answered and (desired.failures == 0 or (is_given_up and not desired.is_pinned)):
-        return Rest(fault)
+        return Refuse(desired.model, fault, desired.wanted_at) if has_asked(desired) else Rest()
+    if not has_asked(desired) and (desired.failures == 0 or (is_given_up and not desired.is_pinned)):
+        return Rest()
     return None
 
 

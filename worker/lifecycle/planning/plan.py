@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from common.fleet.contracts import Desired, Gpu, GpuRoom, Host, Instance, Node, Observed, State
 from worker.lifecycle.planning.effects import Claim, Drain, Effect, Kill, Retire, Show
+from worker.lifecycle.planning.failures import has_asked
 from worker.lifecycle.planning.ledger import capacity, charge_of, free
 from worker.lifecycle.planning.orphans import remove_orphan
 from worker.lifecycle.planning.policy import POLICY, Policy
@@ -137,5 +138,6 @@ def _without_instance(row: Desired, line: Line, living: set[str]) -> list[Effect
     if row.spec is None:
         return [Retire(row.model, row.wanted_at, GONE)]
     if any(one.model == row.model for one in line.observed.instances):
-        return show(row, State.QUEUED, "Waits for its last container to leave.") if row.node == line.node else []
+        is_shown = row.node == line.node and has_asked(row)
+        return show(row, State.QUEUED, "Waits for its last container to leave.") if is_shown else []
     return line.serve(row, previous)

@@ -58,8 +58,8 @@ class Line:
         match standing(desired, self.at, self.policy):
             case Backoff(reason):
                 return show(desired, State.QUEUED, reason)
-            case Rest(fault):
-                return [] if desired.state is State.FAILED else show(desired, State.FAILED, fault.message)
+            case Rest():
+                return []
             case None:
                 pass
             case refusal:
