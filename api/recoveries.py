@@ -31,6 +31,13 @@ MEANINGS = {
     ),
     Count.SWEEP_JOB_RINGS: "Running jobs the sweep rang for: the news that their round is complete was late or lost.",
     Count.SWEEP_TURNS: "Queued jobs whose turn had come: the sweep rang for them.",
+    Count.MODEL_STARTS: "Containers that were made for local models.",
+    Count.MODEL_QUEUE_MILLISECONDS: "How long those starts had waited for memory, weights or a node, together.",
+    Count.MODEL_LOADS: "Instances of local models that became ready.",
+    Count.MODEL_LOAD_MILLISECONDS: "How long those took, from their container's making to their first token, together.",
+    Count.MODEL_FAILURES: "Starts and instances of local models that failed.",
+    Count.MODEL_REFUSALS: "Local models that were refused: they fit nowhere, or failed before in a way that stays.",
+    Count.MODEL_EVICTIONS: "Idle local models that made room for others.",
 }
 SWEEP_AGE_MEANING = (
     "Since a sweep was last reported, give or take the five seconds between reports; +Inf where none is known of. "
