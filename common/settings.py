@@ -111,6 +111,14 @@ class Settings(BaseSettings):
     ultra_models_path: Path | None = Field(None, description="Another config/models.yaml.")
     analysis_patterns_path: Path | None = Field(None, description="Another config/analysis_patterns.json.")
 
+    # GPUs
+    gpu_enabled: Literal["auto", "true", "false"] = Field(
+        "auto", description="auto uses the GPUs that NVML finds; true wants one; false looks for none."
+    )
+    cuda_visible_devices: str | None = Field(
+        None, description="The GPUs that are ours, by nvidia-smi's numbers or by UUID; all if left out."
+    )
+
     # providers
     openai_api_key: ApiKey | None = None
     openai_base_url: HttpBase = "https://api.openai.com/v1"
