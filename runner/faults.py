@@ -10,6 +10,7 @@ Fault
 │   ├── Busy             503, asked again later
 │   ├── NotReady         503
 │   ├── Draining         503
+│   ├── NoMemory         503
 │   ├── TookTooLong      504
 │   └── EngineBroken     500
 └── Fatal                ends the process with its exit code
@@ -17,7 +18,10 @@ Fault
     ├── OutOfMemory      4
     ├── BadDtype         5
     ├── LoadFailed       6
-    └── EngineFailed     7, when it had been ready
+    ├── EngineFailed     7, when it had been ready
+    ├── PullDenied       8, and the others here: of `pull` alone
+    ├── NoSpace          9
+    └── DownloadFailed   10
 """
 
 import json
@@ -62,11 +66,10 @@ class ContextTooLong(InvalidInput):
 
     code = "context_too_long"
 
-    def __init__(self, tokens: int, context_tokens: int) -> None:
+    def __init__(self, tokens: int, context_tokens: int, *, parameter: str = "messages") -> None:
         super().__init__(
-            f"The prompt has {tokens} tokens and the context window holds {context_tokens}, the answer included: "
-            "shorten it.",
-            parameter="messages",
+            f"There are {tokens} tokens and the context window holds {context_tokens}, an answer included: shorten it.",
+            parameter=parameter,
         )
 
 
@@ -106,6 +109,14 @@ class Draining(Refused):
     status = 503
     code = "draining"
     retry_after_seconds = 1
+
+
+class NoMemory(Refused):
+    """There is no memory for this call at the moment: ask again when fewer are answered, or shorten it."""
+
+    status = 503
+    code = "out_of_memory"
+    retry_after_seconds = 2
 
 
 class TookTooLong(Refused):
@@ -165,3 +176,24 @@ class EngineFailed(Fatal):
 
     code = "engine_failed"
     exit_code = 7
+
+
+class PullDenied(Fatal):
+    """The hub does not give this repository to us."""
+
+    code = "pull_denied"
+    exit_code = 8
+
+
+class NoSpace(Fatal):
+    """The volume has no room for the weights."""
+
+    code = "no_space"
+    exit_code = 9
+
+
+class DownloadFailed(Fatal):
+    """The download broke off; the same command goes on where it ended."""
+
+    code = "download_failed"
+    exit_code = 10

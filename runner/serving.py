@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,12 +19,18 @@ from runner.settings import Settings, read_settings
 
 # Above the 60 s for which clients keep idle connections: they should let go first.
 KEEP_ALIVE_SECONDS = 65
+# Read by libraries when they are loaded, so set before any is; what the environment says goes first.
+# Threads that compute wait for each other hundreds of times a token, by default spinning: on processors that
+# somebody else uses too, that has cost a factor of ten (cli/embedded/model.py).
+LIBRARIES = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1"}
 # Responses are complete when the drain ends; this bounds clients that do not read theirs.
 LAST_BYTES_SECONDS = 3
 
 
 def run(environment: Mapping[str, str]) -> int:
     """Serve until SIGTERM or a fatal fault; returns the exit code. The last line says what was fatal."""
+    for name, value in LIBRARIES.items():
+        os.environ.setdefault(name, value)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel("WARNING")
     try:

@@ -58,9 +58,7 @@ async def load(settings: Settings) -> "LlamaCpp":
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # Its threads wait for each other hundreds of times a token, by default spinning: on processors that
-        # somebody else uses too, that has cost a factor of ten (cli/embedded/model.py).
-        env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     said: deque[str] = deque(maxlen=LAST_LINES)
     listening = asyncio.create_task(_follow(process, said))

@@ -16,8 +16,8 @@ async def load(settings: Settings) -> Engine:
             from runner.engines import llamacpp
 
             return await llamacpp.load(settings)
-        from runner.engines.transformers import loading
+        from runner.engines.pretrained import engine
 
-        return await loading.load(settings)
+        return await engine.load(settings)
     except ModuleNotFoundError as error:
         raise LoadFailed(f"This image has no {settings.engine} engine: {error}. Use one that has.") from error
