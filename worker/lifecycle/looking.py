@@ -13,6 +13,7 @@ from worker.lifecycle.container import Container
 from worker.lifecycle.docker_engine import DockerEngine
 from worker.lifecycle.engine_errors import NoSuchContainer
 from worker.lifecycle.fetching import Fetching
+from worker.lifecycle.gpus import GpuReader
 from worker.lifecycle.host import HostMemory
 from worker.lifecycle.observing import base_url_of, fault_of_end, instance_of, is_instance
 from worker.lifecycle.planning.policy import POLICY
@@ -52,7 +53,7 @@ class Lookout:
         entries: Callable[[], Entries],
         site: Site,
         memory: HostMemory,
-        gpus: Callable[[], Sequence[Gpu]],
+        gpus: GpuReader,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -75,6 +76,7 @@ class Lookout:
         """
         began = time.monotonic()
         entries = self._entries()
+        gpus = await self._gpus.read()
         containers = [one for one in await self._engine.ours(str(self._site.installation)) if is_instance(one)]
         base_urls = {one.id: url for one in containers if (url := base_url_of(one, self._site.reach)) is not None}
         seen = await asyncio.gather(*(self._instance(one, entries, base_urls.get(one.id)) for one in containers))
@@ -97,7 +99,7 @@ class Lookout:
                 pulls=self._fetching.pulls,
             ),
             host=self._memory.host(self._site),
-            gpus=self._gpus(),
+            gpus=gpus,
             base_urls=base_urls,
         )
 
