@@ -12,6 +12,7 @@ from common.contracts.jobs import TERMINAL
 from common.database import calls, jobs
 from common.errors import JobNotFinished, JobNotFound
 from common.events import CANCEL_CHANNEL, EventSink, stream_key
+from common.telemetry.port import Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +24,11 @@ class Jobs:
     cannot tell which. And `DependencyDown` while Postgres is away.
     """
 
-    def __init__(self, database: Database, redis: "Redis", events: EventSink) -> None:
+    def __init__(self, database: Database, redis: "Redis", events: EventSink, telemetry: Telemetry) -> None:
         self._database = database
         self._redis = redis
         self._events = events
+        self._telemetry = telemetry
 
     async def load(self, job_id: str, caller: Caller) -> Row:
         """The row with its `calls`."""
@@ -52,7 +54,10 @@ class Jobs:
             await self._tell_workers(job_id)
         if has_ended_now:
             self._events.append(number, "job.finished", {"status": "cancelled"})
-        return await self.load(job_id, caller)
+        row = await self.load(job_id, caller)
+        if has_ended_now:
+            self._telemetry.job_ended(number, row["kind"], "cancelled")
+        return row
 
     async def remove(self, job_id: str, caller: Caller) -> None:
         """Forget an ended job.

@@ -30,6 +30,7 @@ from common.patterns.load import Patterns
 from common.providers.registry import Providers
 from common.reloading import Reloaded
 from common.settings import Settings
+from common.telemetry import telemetry_of
 
 # Submissions leave through one connection; the rest serve polls.
 POOL_SIZE = 10
@@ -59,7 +60,8 @@ class Runtime:
         self.redis: Redis = Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True)
         self.events = EventLog(self.redis)
         self.doorbell = Doorbell(producer_app(redis_url))
-        self.jobs = Jobs(self.database, self.redis, self.events)
+        self.telemetry = telemetry_of(settings, "api")
+        self.jobs = Jobs(self.database, self.redis, self.events, self.telemetry)
         # Reads of event streams wait; a read that outlives them all means a dead connection.
         self._reading: Redis = Redis.from_url(
             redis_url,
@@ -84,7 +86,7 @@ class Runtime:
         self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs, settings.ultra_jobs_at_once_per_key)
         self.metering = Metering(redis_url, self.database, catalog.current)
         metrics.registry.register(self.metering)
-        self._gateway = GatewayParts(settings, catalog.current, self.providers, circuits, self.metering)
+        self._gateway = GatewayParts(settings, catalog.current, self.providers, circuits, self.metering, self.telemetry)
         self.gateway = self._gateway.app(self.auth, metrics, host_names)
         self.submissions = Submissions(
             self.database,
@@ -93,6 +95,7 @@ class Runtime:
             self.doorbell,
             self.backlog,
             grace,
+            self.telemetry,
         )
 
     @property
@@ -144,3 +147,4 @@ class Runtime:
         await self._reading.aclose()
         await self.redis.aclose()
         await self.database.close()
+        await self.telemetry.close()

@@ -1,6 +1,7 @@
 """Accepting work: resolve names, commit, ring the broker, answer. In that order."""
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +26,7 @@ from common.doorbell import Doorbell
 from common.errors import DependencyDown, IdempotencyConflict, InvalidInput, UnknownAnalysisType
 from common.ids import uuid7
 from common.lanes import Lane
+from common.telemetry.port import SILENT, Telemetry
 
 MAX_KEY_CHARACTERS = 255
 
@@ -144,6 +146,7 @@ class Submissions:
         doorbell: Doorbell,
         backlog: Backlog,
         grace: timedelta,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._database = database
         self._catalog = catalog
@@ -151,6 +154,7 @@ class Submissions:
         self._doorbell = doorbell
         self._backlog = backlog
         self._grace = grace
+        self._telemetry = telemetry
         self._commits: Batcher[Submission, Accepted | Exception | None] = Batcher(self._commit)
 
     async def submit(self, request: AnalysisRequest, *, owner: str, idempotency_key: str | None) -> Accepted:
@@ -184,11 +188,15 @@ class Submissions:
         )
 
     async def _store(self, submission: Submission) -> Accepted:
+        started_ns = time.time_ns()
         outcome = await self._commits.submit(submission)
         if isinstance(outcome, Exception):
             raise outcome
-        # Looked for here: the others of its batch, and the batches behind it, have nothing to wait for.
-        return await self._earlier(submission) if outcome is None else outcome
+        if outcome is None:
+            # Looked for here: the others of its batch, and the batches behind it, have nothing to wait for.
+            return await self._earlier(submission)
+        self._telemetry.job_accepted(submission.job_id, submission.analysis.analysis_type, started_ns)
+        return outcome
 
     async def _commit(self, batch: Sequence[Submission]) -> list[Accepted | Exception | None]:
         """One outcome a submission, None where its key is taken; what is wrong with one is no other's."""

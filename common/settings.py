@@ -88,6 +88,12 @@ class Settings(BaseSettings):
 
     ultra_task_events: bool = Field(False, description="Workers report each task, for Flower.")
     ultra_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otel_exporter_otlp_endpoint: HttpBase | None = Field(
+        None, description="An OpenTelemetry collector (HTTP, mostly port 4318) for traces and metrics; off if left out."
+    )
+    otel_exporter_otlp_headers: SecretStr | None = Field(
+        None, description="What the collector wants to be told: name=value, comma separated."
+    )
 
     # models
     use_mock: bool = Field(False, description="Answer every model by the mock provider.")

@@ -2,17 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from common.admission.slots import Slots
 from common.cache import AnswerCache, CachedAnswer, key_of
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Answer, Usage
+from common.errors import AppError
 from common.events import EventSink
 from common.providers.complete import ToolCalls
 from common.providers.protocol import ModelRequest, Provider
 from common.providers.registry import Providers
+from common.telemetry.port import SILENT, OfCall, Telemetry, UpstreamRequest
 from worker.showing import Showing
 from worker.store import Claim
 
@@ -26,12 +28,21 @@ Price = Callable[[ModelEntry, Usage | None], float | None]
 class Asker:
     """Puts calls to models. Belongs to one event loop."""
 
-    def __init__(self, providers: Providers, cache: AnswerCache, events: EventSink, price: Price, slots: Slots) -> None:
+    def __init__(
+        self,
+        providers: Providers,
+        cache: AnswerCache,
+        events: EventSink,
+        price: Price,
+        slots: Slots,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
         self._providers = providers
         self._cache = cache
         self._events = events
         self._price = price
         self._slots = slots
+        self._telemetry = telemetry
         self._local_slots = asyncio.Semaphore(LOCAL_AT_ONCE)
 
     async def ask(self, claim: Claim, entry: ModelEntry) -> Answer:
@@ -45,7 +56,8 @@ class Asker:
 
         async def ask() -> CachedAnswer:
             async with self._slot(entry):
-                return await asking.answer()
+                with self._told(claim, entry) as upstream:
+                    return await asking.answer(upstream)
 
         is_cached = False
         if claim.call.routing.cache:
@@ -70,6 +82,20 @@ class Asker:
             tool_calls=list(said.tool_calls),
         )
 
+    @contextmanager
+    def _told(self, claim: Claim, entry: ModelEntry) -> Iterator[UpstreamRequest]:
+        """Whoever answers says how it ended; a failure is told here."""
+        of_call = OfCall(claim.job_id, claim.call_id, claim.attempt)
+        upstream = self._telemetry.upstream_request("chat", entry, is_streamed=True, of_call=of_call)
+        try:
+            yield upstream
+        except AppError as error:
+            upstream.end(error=error.code)
+            raise
+        except BaseException as error:
+            upstream.end(error="cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error")
+            raise
+
     @asynccontextmanager
     async def _slot(self, entry: ModelEntry) -> AsyncIterator[None]:
         if entry.slots is not None:
@@ -92,7 +118,7 @@ class Asking:
         self.started_at = time.perf_counter()
         self.time_to_first_token_ms: float | None = None
 
-    async def answer(self) -> CachedAnswer:
+    async def answer(self, upstream: UpstreamRequest) -> CachedAnswer:
         """Ask, show the pieces as they come, and return the whole."""
         self.started_at = time.perf_counter()
         pieces: list[str] = []
@@ -103,6 +129,7 @@ class Asking:
             async for delta in stream:
                 if delta.text:
                     if not pieces:
+                        upstream.begun()
                         self.time_to_first_token_ms = milliseconds_since(self.started_at)
                     pieces.append(delta.text)
                     self._showing.add(delta.text)
@@ -111,6 +138,7 @@ class Asking:
                 finish_reason = delta.finish_reason or finish_reason
                 usage = delta.usage or usage
         self._showing.flush()
+        upstream.end(usage=usage)
         return CachedAnswer(
             text="".join(pieces), finish_reason=finish_reason, usage=usage, tool_calls=tool_calls.whole()
         )

@@ -18,6 +18,7 @@ from common.events import EventSink
 from common.ids import uuid7
 from common.lanes import Lane
 from common.providers.storable import storable
+from common.telemetry.port import SILENT, Telemetry
 from worker.replay import NextRound, RecordedCall, replay
 from worker.store import Store
 from worker.workflows import custom, registry
@@ -40,10 +41,13 @@ class Engine:
     `catalog` is asked anew each time: the file may change while we run.
     """
 
-    def __init__(self, store: Store, catalog: Callable[[], Catalog], events: EventSink) -> None:
+    def __init__(
+        self, store: Store, catalog: Callable[[], Catalog], events: EventSink, telemetry: Telemetry = SILENT
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._events = events
+        self._telemetry = telemetry
 
     async def advance(self, job_id: UUID) -> Round | None:
         """Take one step, and commit it; safe to call at any time, any number of times.
@@ -116,6 +120,7 @@ class Engine:
         if ended is None:
             return None
         self._events.append(job["id"], "job.finished", {"status": outcome.status})
+        self._telemetry.job_ended(job["id"], job["kind"], outcome.status)
         return ended.next_job_id
 
     def _queue_of(self, call: Call) -> str:

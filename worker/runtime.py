@@ -20,6 +20,7 @@ from common.ending import end
 from common.events import EventLog
 from common.providers.registry import Providers
 from common.settings import Settings
+from common.telemetry import telemetry_of
 from common.upstreams import Upstreams
 from worker import workflows
 from worker.app import BatchingCelery
@@ -98,7 +99,8 @@ class Runtime:
             tally=tally,
         )
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
-        self._engine = Engine(store, catalog, self._events)
+        self._telemetry = telemetry_of(settings, "worker")
+        self._engine = Engine(store, catalog, self._events, self._telemetry)
         self._circuits = Circuits(
             self._redis,
             failures=settings.ultra_circuit_failures,
@@ -112,7 +114,7 @@ class Runtime:
             store,
             self._leases,
             catalog,
-            Asker(self._providers, cache, self._events, pricing.cost_usd, self._slots),
+            Asker(self._providers, cache, self._events, pricing.cost_usd, self._slots, self._telemetry),
             self._upstreams,
             self._events,
             Limits(settings.ultra_max_attempts, settings.ultra_job_retry_budget, settings.ultra_prefer),
@@ -225,3 +227,4 @@ class Runtime:
         await self._listening.aclose()
         await self._redis.aclose()
         await self._database.dispose()
+        await self._telemetry.close()

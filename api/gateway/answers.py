@@ -11,12 +11,16 @@ from common.contracts.calls import Usage
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole answer: its JSON. `waited_seconds` is how long the model's server took."""
+    """A whole answer: its JSON. `waited_seconds` is how long the model's server took.
+
+    `response_model` is what that calls the model, if it is known.
+    """
 
     document: bytes
     usage: Usage | None
     reasoning_tokens: int | None
     waited_seconds: float
+    response_model: str | None = None
 
 
 class Stream(Protocol):
@@ -30,6 +34,11 @@ class Stream(Protocol):
     @property
     def reasoning_tokens(self) -> int | None:
         """As `usage`."""
+        ...
+
+    @property
+    def response_model(self) -> str | None:
+        """What the server calls the model, if it is known."""
         ...
 
     @property

@@ -22,6 +22,7 @@ from api.metrics import Metrics
 from api.observing import request_id_of
 from common.catalog.catalog import Catalog
 from common.errors import AppError, DependencyDown, NotFound
+from common.telemetry.port import Telemetry
 
 PREFIX = "/v1"
 MODELS = "/v1/models"
@@ -45,6 +46,7 @@ class Gateway:
         catalog: Callable[[], Catalog],
         generating: Generating,
         metrics: Metrics,
+        telemetry: Telemetry,
         *,
         host_names: frozenset[str] | None,
         patience: Patience = Patience(),  # noqa: B008  # immutable
@@ -56,6 +58,7 @@ class Gateway:
         }
         self._handlers |= dict.fromkeys(DIALECTS, partial(generating.serve, CHAT))
         self._metrics = metrics
+        self._telemetry = telemetry
         self._host_names = host_names
         self._patience = patience
 
@@ -64,6 +67,7 @@ class Gateway:
         started = time.perf_counter()
         request_id = request_id_of(scope)
         usage.request_id.set(request_id.decode())
+        told = self._telemetry.client_request(scope["method"], request_id.decode(), scope["headers"])
         dialect = DIALECTS.get(scope["path"])
         client = (
             Client(scope, receive, send, request_id, self._patience)
@@ -78,6 +82,7 @@ class Gateway:
             client.unwatch()
             seconds = time.perf_counter() - started
             self._metrics.count_request(scope["method"], client.route, client.status, seconds)
+            told.end(client.route, client.status)
             if client.status >= 400:  # noqa: PLR2004  # what went well is counted, not told
                 _log(scope, client.status, seconds, request_id)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from api.gateway.conforming import Document, Garbled, conform_chunk, head
+from api.gateway.conforming import Document, Garbled, conform_chunk, head, model_named
 from api.gateway.counting import reasoning_tokens_of, usage_of
 from api.gateway.faults import Fault
 from api.gateway.json_bytes import dumps, loads
@@ -43,6 +43,7 @@ class Chunks:
         self._has_told_usage = False
         self._has_head = False
         self._hand: _Hand | None = None
+        self.response_model: str | None = None
         self.has_begun = False
         self.is_done = False
         self.fault: Fault | None = None
@@ -150,6 +151,7 @@ class Chunks:
         """All chunks share the id and the time of the first one."""
         if not self._has_head and isinstance(chunk, dict):
             self._has_head = True
+            self.response_model = model_named(chunk)
             for key in ("id", "created"):
                 if isinstance(given := chunk.get(key), type(self._first[key])) and given:
                     self._first[key] = given

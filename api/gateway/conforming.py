@@ -10,6 +10,7 @@ import secrets
 import time
 from typing import Any
 
+from api.gateway.asked import MAX_MODEL_CHARACTERS
 from api.gateway.kinds import Kind
 from common.providers.openai_answer import FINISH_REASONS
 
@@ -36,6 +37,12 @@ def head(kind: Kind, model: str) -> Document:
         "created": int(time.time()),
         "model": model,
     }
+
+
+def model_named(answer: Any) -> str | None:
+    """What an answer, or an event of one, says it comes from, before it is made to conform."""
+    name = answer.get("model") if isinstance(answer, dict) else None
+    return name if isinstance(name, str) and 0 < len(name) <= MAX_MODEL_CHARACTERS else None
 
 
 def conform_answer(answer: Any, kind: Kind, model: str) -> Document:

@@ -50,6 +50,7 @@ class Exchange:
         self._log = log
         self._price = price
         self._started = started
+        self._response_model: str | None = None
         asked = trip.asked
         self._row = UsageRow(
             caller.owner,
@@ -77,6 +78,7 @@ class Exchange:
 
     def begun(self) -> None:
         """The first token is there."""
+        self.trip.upstream.begun()
         row = self._row
         row.time_to_first_token_ms = self._milliseconds()
         row.served_by, row.provider = self.trip.entry.id, self.trip.entry.provider
@@ -89,6 +91,7 @@ class Exchange:
     def counted(self, answer: Whole | Stream) -> float | None:
         """What the server counted, of an answer that broke off too; returns what that cost."""
         row = self._row
+        self._response_model = answer.response_model
         row.usage, row.reasoning_tokens = answer.usage, answer.reasoning_tokens
         row.cost_usd = self._price(self.trip.entry, row.usage)
         row.served_by, row.provider = self.trip.entry.id, self.trip.entry.provider
@@ -109,6 +112,12 @@ class Exchange:
             row.error_code = "internal_error"
         elif error is not None:
             row.status = "cancelled"
+        self.trip.upstream.end(
+            usage=row.usage,
+            reasoning_tokens=row.reasoning_tokens,
+            response_model=self._response_model,
+            error=None if row.status == "completed" else row.error_code or row.status,
+        )
         row.attempts = self.trip.attempts
         row.latency_ms = self._milliseconds()
         # What failed before its first token is billed by nobody; nor is what was never sent.

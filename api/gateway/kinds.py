@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from common.telemetry.port import Operation
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of request. `path` lies below our `/v1`, and below the base URL of a server that speaks the same."""
 
     name: Literal["chat", "completion", "embedding"]
+    operation: Operation
     path: str
     document: str
     chunk: str = ""
@@ -20,6 +23,6 @@ class Kind:
         return self.name != "embedding"
 
 
-CHAT = Kind("chat", "/chat/completions", "chat.completion", "chat.completion.chunk", "chatcmpl-")
-COMPLETION = Kind("completion", "/completions", "text_completion", "text_completion", "cmpl-")
-EMBEDDING = Kind("embedding", "/embeddings", "list")
+CHAT = Kind("chat", "chat", "/chat/completions", "chat.completion", "chat.completion.chunk", "chatcmpl-")
+COMPLETION = Kind("completion", "text_completion", "/completions", "text_completion", "text_completion", "cmpl-")
+EMBEDDING = Kind("embedding", "embeddings", "/embeddings", "list")

@@ -25,6 +25,7 @@ from common.circuits import Circuits
 from common.contracts.calls import Usage
 from common.providers.registry import Providers
 from common.settings import Settings
+from common.telemetry.port import Telemetry
 from common.upstreams import Upstreams
 
 MIB = 1024 * 1024
@@ -40,12 +41,14 @@ class GatewayParts:
         providers: Providers,
         circuits: Circuits,
         metering: Metering,
+        telemetry: Telemetry,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._providers = providers
         self._circuits = circuits
         self._metering = metering
+        self._telemetry = telemetry
         self._upstreams = Upstreams(settings, catalog, providers, circuits)
         self._knowledge: KnowledgeAgent | None = None
         self._ways = Ways(settings, catalog, Translating(providers), metering.slots)
@@ -53,12 +56,14 @@ class GatewayParts:
     def app(self, auth: Auth, metrics: Metrics, host_names: frozenset[str] | None) -> Gateway:
         """The app that serves `/v1`."""
         settings = self._settings
-        travel = Travel(self._catalog, self._ways, self._upstreams, settings.ultra_prefer)
+        travel = Travel(self._catalog, self._ways, self._upstreams, self._telemetry, settings.ultra_prefer)
         accounts = Accounts(self._metering.admission, self._metering.usage, self._price)
         virtual = Virtual(Council(travel, accounts, self._catalog), self._ivy())
         generating = Generating(travel, accounts, virtual, max_body_bytes=settings.ultra_chat_body_mib * MIB)
         patience = Patience(settings.ultra_heartbeat_seconds, settings.ultra_stuck_client_seconds)
-        return Gateway(auth, self._catalog, generating, metrics, host_names=host_names, patience=patience)
+        return Gateway(
+            auth, self._catalog, generating, metrics, self._telemetry, host_names=host_names, patience=patience
+        )
 
     def _ivy(self) -> Ivy:
         settings = self._settings

@@ -10,7 +10,7 @@ import orjson
 from api.gateway.answers import Stream, Whole
 from api.gateway.asked import Asked
 from api.gateway.chunks import Chunks
-from api.gateway.conforming import Garbled, conform_answer, conform_embeddings
+from api.gateway.conforming import Garbled, conform_answer, conform_embeddings, model_named
 from api.gateway.counting import reasoning_tokens_of, usage_of
 from api.gateway.faults import Fault
 from api.gateway.fitting import fitted
@@ -42,6 +42,7 @@ class Passing:
         waited_seconds = time.perf_counter() - started
         try:
             answer = loads(raw)
+            response_model = model_named(answer)
             if asked.kind is EMBEDDING:
                 answer = conform_embeddings(answer, _texts(asked), entry.id)
             else:
@@ -50,7 +51,7 @@ class Passing:
             why = f": {error}" if isinstance(error, Garbled) else ""
             raise Fault(BadUpstream(f"{self._upstream.name} sent something that is not an answer{why}.")) from None
         counted = answer.get("usage")
-        return Whole(dumps(answer), usage_of(counted), reasoning_tokens_of(counted), waited_seconds)
+        return Whole(dumps(answer), usage_of(counted), reasoning_tokens_of(counted), waited_seconds, response_model)
 
     async def stream(self, asked: Asked, entry: ModelEntry) -> Stream:
         """See `Way.stream`."""
@@ -95,6 +96,11 @@ class PassedStream:
     def reasoning_tokens(self) -> int | None:
         """See `Stream.reasoning_tokens`."""
         return self._chunks.reasoning_tokens
+
+    @property
+    def response_model(self) -> str | None:
+        """See `Stream.response_model`."""
+        return self._chunks.response_model
 
     async def open(self, started: float) -> None:
         """Read up to the first token; the request was sent at `started`, of time.perf_counter.

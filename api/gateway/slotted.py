@@ -63,6 +63,11 @@ class SlottedStream:
         """See `Stream.reasoning_tokens`."""
         return self._stream.reasoning_tokens
 
+    @property
+    def response_model(self) -> str | None:
+        """See `Stream.response_model`."""
+        return self._stream.response_model
+
     def blocks(self) -> AsyncGenerator[bytes]:
         """See `Stream.blocks`."""
         return self._stream.blocks()

@@ -95,6 +95,7 @@ class TranslatedStream:
     """See `Stream`."""
 
     reasoning_tokens: int | None = None
+    response_model: str | None = None
 
     def __init__(self, provider: Provider, request: ModelRequest, writer: ChunkWriter, *, wants_usage: bool) -> None:
         self._name = provider.name

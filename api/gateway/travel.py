@@ -31,6 +31,7 @@ from common.routing import (
     offline,
     passed_over,
 )
+from common.telemetry.port import NO_UPSTREAM_REQUEST, Telemetry, UpstreamRequest
 from common.upstreams import Refusal, Upstreams
 
 Answer = TypeVar("Answer")
@@ -38,13 +39,17 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True)
 class Trip:
-    """One request on its way. `entry` is the model that is asked now, and in the end the one that answered."""
+    """One request on its way. `entry` is the model that is asked now, and in the end the one that answered.
+
+    `upstream` is the request to that model; who holds the trip ends it when the answer is over.
+    """
 
     asked: Asked
     entry: ModelEntry
     named: ModelEntry
     attempts: int = 0
     waited_seconds: float = 0.0
+    upstream: UpstreamRequest = NO_UPSTREAM_REQUEST
     history: list[Attempt] = field(default_factory=list)
     faults: list[tuple[ModelEntry, Fault]] = field(default_factory=list)
 
@@ -64,10 +69,13 @@ class Trip:
 class Travel:
     """Takes requests along their chains. Belongs to one event loop."""
 
-    def __init__(self, catalog: Callable[[], Catalog], ways: Ways, upstreams: Upstreams, prefer: str) -> None:
+    def __init__(
+        self, catalog: Callable[[], Catalog], ways: Ways, upstreams: Upstreams, telemetry: Telemetry, prefer: str
+    ) -> None:
         self._catalog = catalog
         self._ways = ways
         self._upstreams = upstreams
+        self._telemetry = telemetry
         self._prefer = None if prefer == "none" else prefer
 
     def begin(self, asked: Asked) -> Trip:
@@ -117,10 +125,14 @@ class Travel:
             if refusal is not None:
                 self._pass_over(trip, refusal)
             else:
+                asked = trip.asked
                 trip.attempts += 1
+                trip.upstream = self._telemetry.upstream_request(
+                    asked.kind.operation, entry, is_streamed=asked.is_streamed
+                )
                 started = time.perf_counter()
                 try:
-                    answer = await asking(self._ways.to(entry))(trip.asked, entry)
+                    answer = await asking(self._ways.to(entry))(asked, entry)
                 except (Fault, AppError) as error:
                     seconds = time.perf_counter() - started
                     await self._note(trip, error if isinstance(error, Fault) else Fault(error), seconds)
@@ -143,6 +155,7 @@ class Travel:
 
     async def _note(self, trip: Trip, fault: Fault, seconds: float) -> None:
         entry = trip.entry
+        trip.upstream.end(error=fault.error.code)
         trip.waited_seconds += seconds
         trip.faults.append((entry, fault))
         trip.history.append(met(entry, fault.error, round(seconds * 1000, 1)))
