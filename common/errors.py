@@ -29,6 +29,8 @@ AppError
     ├── Unsupported               asked of a server that cannot do this kind of thing
     ├── NotServed                 these settings serve no such model
     ├── UpstreamModelMissing      the server does not have the model
+    ├── NotStarted                a model in a container that did not start; says why
+    ├── InstanceGone              its container was leaving, and refused the call before it did anything
     ├── ContextTooLong
     └── ContentRefused
 """
@@ -255,6 +257,20 @@ class UpstreamModelMissing(ProviderError):
     """The model's server does not have this model."""
 
     code = "upstream_model_missing"
+
+
+class NotStarted(ProviderError):
+    """The model could not be started."""
+
+    code = "not_started"
+    retry_after_seconds = 10.0
+
+
+class InstanceGone(ProviderError):
+    """The model's container was leaving: it refused the call before it did anything."""
+
+    code = "instance_gone"
+    is_retryable = True
 
 
 class ContextTooLong(ProviderError):

@@ -40,6 +40,8 @@ CLASS_OF_CODE: dict[str, ErrorClass] = {
     "upstream_model_missing": "unavailable",
     "upstream_denied": "unavailable",
     "unsupported": "unavailable",
+    "not_started": "unavailable",
+    "instance_gone": "unavailable",
     NOT_SERVED: "unavailable",
     CIRCUIT_OPEN: "unavailable",
     OFFLINE: "unavailable",

@@ -2,15 +2,20 @@
 
 import importlib
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from common.catalog.entry import ModelServer
+from common.fleet.contracts import Endpoint
 from common.providers.http import Proxies
 from common.providers.protocol import Provider
 from common.settings import Settings, header_safe
+
+if TYPE_CHECKING:
+    from common.providers.local import Instances
 
 
 def make(name: str, server: ModelServer | None, settings: Settings) -> Provider:
@@ -39,6 +44,13 @@ def make(name: str, server: ModelServer | None, settings: Settings) -> Provider:
     else:
         made = module.OpenAICompatible(name, settings.model_runner_url, proxies=proxies)
     return made
+
+
+def make_instances(lost: Callable[[str, Endpoint], None]) -> "Instances":
+    """The adapters of models in containers. Blocks as `make` does."""
+    from common.providers.local import Instances
+
+    return Instances(lost)
 
 
 def variable(name: str) -> SecretStr | None:

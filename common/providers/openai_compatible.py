@@ -42,8 +42,12 @@ class OpenAICompatible:
         *,
         proxies: Proxies = Proxies(),  # noqa: B008  # immutable
         features: frozenset[Feature] = EVERYTHING,
+        client: httpx2.AsyncClient | None = None,
     ) -> None:
-        """`base_url` ends before `/chat/completions`, and may have any path before that."""
+        """`base_url` ends before `/chat/completions`, and may have any path before that.
+
+        A `client` that is given is closed by its giver.
+        """
         self.name = name
         self.features = features
         self._secret = api_key.get_secret_value() if api_key else None
@@ -51,7 +55,7 @@ class OpenAICompatible:
             base_url=base_url,
             api_key=self._secret or "none",  # the SDK insists on one
             max_retries=0,  # retries are the engine's alone
-            http_client=http_client(base_url, proxies),
+            http_client=client or http_client(base_url, proxies),
         )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:

@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry, ModelServer
+from common.catalog.local import LocalModel
 from common.contracts.calls import Call
 from common.contracts.messages import Message, Part, TextPart
 from common.errors import NotServed, Unsupported
+from common.fleet.engines import name_in_container
+from common.fleet.fleet import Fleet
 from common.providers import making
 from common.providers.protocol import ModelRequest, Provider
 from common.settings import Settings
+
+if TYPE_CHECKING:
+    from common.providers.local import Instances
 
 Key = tuple[str, ModelServer | None]
 
@@ -20,13 +26,14 @@ Key = tuple[str, ModelServer | None]
 class Providers:
     """The adapters of one process, each made when it is first asked for. For one event loop.
 
-    `catalog` is asked anew each time: the file may change while we run.
+    `catalog` is asked anew each time: the file may change while we run. Without a `fleet` no model runs in a container.
     """
 
-    def __init__(self, settings: Settings, catalog: Callable[[], Catalog]) -> None:
+    def __init__(self, settings: Settings, catalog: Callable[[], Catalog], fleet: Fleet | None = None) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._made: dict[Key, Provider] = {}
+        self._fleet = fleet
+        self._made: dict[Key, Any] = {}
         self._under_way: dict[Key, asyncio.Task[None]] = {}
 
     def availability(self, entry: ModelEntry) -> tuple[bool, str | None]:
@@ -37,30 +44,48 @@ class Providers:
         return reason is None, reason
 
     async def get(self, entry: ModelEntry) -> Provider:
-        """The adapter that serves this model.
+        """The adapter that serves this model. One in a container is started if need be, and waited for.
 
         Raises:
             NotServed: for the reason that `availability` gives.
+            NotStarted: it did not start, and why.
         """
         is_available, reason = self.availability(entry)
         if not is_available:
             raise NotServed(reason)
+        if self.is_in_container(entry):
+            return await self._instance(entry)
         name = "mock" if self._settings.use_mock else entry.provider
-        key = name, self._catalog().servers.get(name)  # a server that moved is another server
+        server = self._catalog().servers.get(name)  # a server that moved is another server
+        provider: Provider = await self._once((name, server), making.make, name, server, self._settings)
+        return provider
+
+    def is_in_container(self, entry: ModelEntry) -> TypeGuard[LocalModel]:
+        """Whether calls to this model go to a container, which may have to be started."""
+        return isinstance(entry, LocalModel) and not self._settings.use_mock
+
+    async def _instance(self, entry: LocalModel) -> Provider:
+        assert self._fleet is not None, "else it is not available"
+        endpoint = await self._fleet.ready(entry)
+        instances: Instances = await self._once(("local", None), making.make_instances, self._fleet.lost)
+        return instances.at(entry, endpoint)
+
+    async def _once(self, key: Key, make: Callable[..., Any], *given: Any) -> Any:
+        """What was made under this key, made if need be."""
         while key not in self._made:
             # Hundreds of calls may ask a fresh process at once: it is made once, and whoever began it may go.
             if key not in self._under_way:
-                self._under_way[key] = asyncio.create_task(self._make(key))
+                self._under_way[key] = asyncio.create_task(self._make(key, make, *given))
             await asyncio.shield(self._under_way[key])
         return self._made[key]
 
-    async def _make(self, key: Key) -> None:
+    async def _make(self, key: Key, make: Callable[..., Any], *given: Any) -> None:
         """Make an adapter, off the loop, so that heartbeats and streams go on.
 
         The imports of an SDK take up to seconds, and reading the system's certificates tens of milliseconds.
         """
         try:
-            self._made[key] = await asyncio.to_thread(making.make, *key, self._settings)
+            self._made[key] = await asyncio.to_thread(make, *given)
         finally:
             del self._under_way[key]
 
@@ -102,7 +127,7 @@ class Providers:
         }
         messages = _with_system(entry.system, call.messages)
         return ModelRequest(
-            model=entry.id if is_mock else entry.name,
+            model=self.served_name(entry),
             messages=_without_system_role(messages) if quirks.system == "first_user" else messages,
             **{name: value for name, value in sampling.items() if name not in quirks.drop},
             tools=call.tools,
@@ -112,6 +137,12 @@ class Providers:
             extra={} if is_stood_in_for else preset.extra,
             renamed=quirks.rename,
         )
+
+    def served_name(self, entry: ModelEntry) -> str:
+        """What the server behind the adapter calls this model."""
+        if self._settings.use_mock or entry.provider == "mock":
+            return entry.id
+        return name_in_container(entry) if isinstance(entry, LocalModel) else entry.name
 
     async def close(self) -> None:
         """Release every adapter's connections."""
@@ -147,7 +178,7 @@ class Providers:
             case "ollama":
                 return None
             case "local":
-                return "It runs in a container: this needs a lifecycle worker, and none is here."
+                return None if self._fleet is not None else "It runs in a container, and nothing here starts one."
         return f"This installation has no adapter for {provider}."
 
     def _default_timeout_seconds(self, entry: ModelEntry) -> float:
