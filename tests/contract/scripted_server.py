@@ -61,7 +61,7 @@ class ScriptedServer:
         self.connections += 1
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while exchange := await _read(reader, writer):
+                while exchange := await read_exchange(reader, writer):
                     self.exchanges.append(exchange)
                     self.was_asked.set()
                     await self._script(exchange)(exchange)
@@ -95,7 +95,7 @@ class ScriptedServer:
         return lambda lost: lost.error(404, f"No route {lost.path}")
 
 
-async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:
+async def read_exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:
     """The next request, or None where the client has left."""
     if not (line := await reader.readline()):
         return None
