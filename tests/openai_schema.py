@@ -18,11 +18,11 @@ PATH = Path(__file__).resolve().parents[2] / "shared" / "openai_schema.json"
 
 
 @cache
-def _validator(name: str) -> jsonschema_rs.Draft202012Validator:
+def _validator(name: str) -> jsonschema_rs.Draft201909Validator:
     definitions = orjson.loads(PATH.read_bytes())["$defs"]
     reached: dict[str, Any] = {}
     _reach(name, definitions, reached)  # others of the file are no schemas of this draft
-    return jsonschema_rs.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": reached})
+    return jsonschema_rs.Draft201909Validator({"$ref": f"#/$defs/{name}", "$defs": reached})
 
 
 def _reach(name: str, definitions: dict[str, Any], reached: dict[str, Any]) -> None:

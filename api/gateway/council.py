@@ -19,7 +19,6 @@ from api.auth import Caller
 from api.gateway.answers import Whole
 from api.gateway.asked import Asked
 from api.gateway.client import DONE, Client
-from api.gateway.conforming import head
 from api.gateway.exchange import Accounts
 from api.gateway.faults import Fault
 from api.gateway.kinds import CHAT
@@ -76,8 +75,8 @@ class Council:
         self._accounts = accounts
         self._catalog = catalog
 
-    async def serve(self, client: Client, caller: Caller, asked: Asked) -> None:
-        """Answer the client's request.
+    async def serve(self, client: Client, caller: Caller, asked: Asked, models: Sequence[str]) -> None:
+        """Answer the client's request, with these models as members: those that the caller may ask.
 
         Raises:
             AppError: the request is wrong, or not let in.
@@ -85,7 +84,7 @@ class Council:
         """
         _refuse(asked)
         client.watch(is_streamed=asked.is_streamed)
-        members = await asyncio.gather(*(self._ask(caller, asked, model) for model in self._catalog().default_models))
+        members = await asyncio.gather(*(self._ask(caller, asked, model) for model in models))
         heard = [member for member in members if member.text is not None]
         if not heard:
             raise Fault(Unavailable(f"No member of the council answered: {members[0].error}"))
@@ -117,9 +116,11 @@ class Council:
             exchange.completed(answer)
         return answer
 
-    def _lead(self) -> str:
+    def _lead(self, caller: Caller, heard: Sequence[Said]) -> str:
+        """The catalog's, or the first that answered, if the caller may not ask that one."""
         catalog = self._catalog()
-        return catalog.default_lead or catalog.default_models[0]
+        lead = catalog.resolve(catalog.default_lead or catalog.default_models[0]).id
+        return lead if caller.limits.allow(lead) else heard[0].model
 
     async def _merge(
         self, client: Client, caller: Caller, asked: Asked, members: Sequence[Said], heard: Sequence[Said]
@@ -127,7 +128,7 @@ class Council:
         """The lead model's answer, passed on as it comes."""
         passed = {name: asked.body[name] for name in PASSED_TO_LEAD if name in asked.body}
         body = {**passed, "messages": [*asked.body["messages"], {"role": "user", "content": merging(heard)}]}
-        question = _question(asked, self._lead(), body)
+        question = _question(asked, self._lead(caller, heard), body)
         if not asked.is_streamed:
             answer = await self._whole(caller, question)
             document = orjson.loads(answer.document) | {"model": asked.model, "ultra": _extension(members)}
@@ -141,11 +142,13 @@ class Council:
             try:
                 exchange.begun()
                 await client.begin_stream(exchange.headers())
+                first = b""
                 async with aclosing(stream.blocks()) as blocks:
                     async for events in blocks:
+                        first = first or events
                         await client.write(events)
                 exchange.completed(stream)
-                await client.end_stream(_last_chunk(asked, members) + DONE)
+                await client.end_stream(_last_chunk(first, members) + DONE)
             except Fault as fault:
                 await self._travel.broke_off(trip, fault)
                 raise
@@ -161,7 +164,7 @@ class Council:
         messages = [*asked.body["messages"], {"role": "user", "content": choosing(heard)}]
         body = {"messages": messages, "max_tokens": JUDGE_TOKENS, "temperature": 0, "response_format": shape}
         try:
-            answer = await self._whole(caller, _question(asked, self._lead(), body))
+            answer = await self._whole(caller, _question(asked, self._lead(caller, heard), body))
             return heard[letters.index(orjson.loads(_text_of(answer) or "")["best"])]
         except (Fault, AppError, ValueError, KeyError, TypeError):
             return heard[0]
@@ -221,13 +224,17 @@ async def _give(client: Client, asked: Asked, members: Sequence[Said], chosen: S
     writer = ChunkWriter(CHAT, asked.model)
     await client.begin_stream(())
     await client.write(writer.events([Delta(text=chosen.text or ""), Delta(finish_reason="stop")]))
-    await client.end_stream(_last_chunk(asked, members, chosen=chosen.model) + DONE)
+    if asked.wants_usage and chosen.usage is not None:
+        await client.write(writer.usage(chosen.usage))
+    await client.end_stream(writer.beside(ultra=extension) + DONE)
 
 
 def _extension(members: Sequence[Said]) -> dict[str, Any]:
     return {"members": [member.shown() for member in members]}
 
 
-def _last_chunk(asked: Asked, members: Sequence[Said], **more: Any) -> bytes:
-    chunk = {**head(CHAT, asked.model), "object": CHAT.chunk, "choices": [], "ultra": _extension(members) | more}
-    return b"data: %b\n\n" % orjson.dumps(chunk)
+def _last_chunk(events: bytes, members: Sequence[Said]) -> bytes:
+    """A chunk of the same stream as these."""
+    chunk = orjson.loads(events.removeprefix(b"data: ").partition(b"\n\n")[0])
+    shared = {name: chunk[name] for name in ("id", "object", "created", "model")}
+    return b"data: %b\n\n" % orjson.dumps({**shared, "choices": [], "ultra": _extension(members)})

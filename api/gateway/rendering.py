@@ -44,7 +44,11 @@ class ChunkWriter:
 
     def usage(self, usage: Usage) -> bytes:
         """The event that tells what was counted."""
-        return _written({**self._head, "choices": [], "usage": usage_document(usage)})
+        return self.beside(usage=usage_document(usage))
+
+    def beside(self, **more: Any) -> bytes:
+        """An event that says nothing and carries this."""
+        return _written({**self._head, "choices": [], **more})
 
     def _event(self, said: Document, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish_reason}

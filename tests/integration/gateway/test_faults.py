@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import openai
+import orjson
 import pytest
 
 from common.settings import Settings
@@ -81,6 +82,7 @@ async def test_after_the_first_token_the_stream_ends_with_an_error_and_not_as_if
     assert SAID_FIRST in events[0]
     assert SAID_BEFORE in events[-2]
     assert events[-1].startswith('data: {"error":')
+    check("ErrorResponse", orjson.loads(events[-1].removeprefix("data: ")))
     assert b"[DONE]" not in b"".join(said)
     assert not spare.exchanges
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -9,7 +10,7 @@ import pytest
 
 from common.settings import Settings
 from tests.integration.api.serving import serving
-from tests.openai_schema import check_chat, check_chunks
+from tests.openai_schema import check, check_chat, check_chunks
 
 ASKED = [{"role": "user", "content": "Say hello."}]
 
@@ -50,6 +51,16 @@ async def test_its_stream_is_one_and_has_the_usage_that_was_asked_for(sdk: opena
     check_chunks(chunks)
     assert "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
     assert chunks[-1]["usage"]["completion_tokens"] > 0
+
+
+async def test_it_goes_on_with_a_text_whole_and_as_a_stream(sdk: openai.AsyncOpenAI) -> None:
+    asked: Any = {"model": "smollm2", "prompt": "Once upon a", "max_tokens": 8, "temperature": 0}
+    raw = await sdk.completions.with_raw_response.create(**asked)
+    check("CreateCompletionResponse", raw.http_response.json())
+    stream = await sdk.completions.create(**asked, stream=True)
+    chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.choices[0].text for chunk in chunks) == raw.parse().choices[0].text
+    check("CreateCompletionResponse", chunks[-1].model_dump(exclude_unset=True))
 
 
 async def test_logprobs_seed_stop_and_a_schema_reach_it(sdk: openai.AsyncOpenAI) -> None:
