@@ -15,6 +15,7 @@ from common.lanes import Lane
 
 ADVANCE = "job.advance"
 RUN_CALL = "call.run"
+RECONCILE = "fleet.reconcile"
 CONTROL_QUEUE = "control"
 # One message may name many jobs: a burst of submissions costs one message, not one each.
 JOBS_A_MESSAGE = 50
@@ -57,6 +58,21 @@ def send_advance(app: Celery, job_ids: Sequence[str], lane: Lane = Lane.FRONT) -
     for start in range(0, len(job_ids), size):
         chunk = list(job_ids[start : start + size])
         app.send_task(ADVANCE, args=(chunk,), queue=CONTROL_QUEUE, priority=int(lane), ignore_result=True, retry=False)
+
+
+def lifecycle_queue(node: str) -> str:
+    """The queue of a node's lifecycle worker."""
+    return f"lifecycle.{node}"
+
+
+def send_reconcile(app: Celery, model: str, nodes: Sequence[str]) -> None:
+    """Tell the lifecycle workers of these nodes that a model was asked for, or is to stop. Blocks on the broker.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker is away; they look by themselves every few seconds.
+    """
+    for node in nodes:
+        app.send_task(RECONCILE, args=(model,), queue=lifecycle_queue(node), ignore_result=True, retry=False)
 
 
 class Doorbell:

@@ -117,6 +117,33 @@ class Settings(BaseSettings):
     ultra_models_path: Path | None = Field(None, description="Another config/models.yaml.")
     analysis_patterns_path: Path | None = Field(None, description="Another config/analysis_patterns.json.")
 
+    # models in containers
+    docker_host: str | None = Field(
+        None, description="unix://PATH or tcp://HOST:PORT; Docker's own socket if left out."
+    )
+    ultra_node: str = Field(
+        "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="Name of this machine; its host name if left out."
+    )
+    ultra_model_memory_mib: int | None = Field(
+        None, ge=64, le=67_108_864, description="What models may take of this machine together; 80 % if left out."
+    )
+    ultra_model_reach: Literal["auto", "name", "address", "published"] = Field(
+        "auto", description="How models' containers are reached: by name, by address, or by a port on loopback."
+    )
+    ultra_model_network: str = Field(
+        "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="The network they join; one of our own if left out."
+    )
+    ultra_weights_path: Path | None = Field(None, description="The folder of models' weights.")
+    ultra_weights_volume: str = Field(
+        "",
+        pattern=r"^(/.*|[A-Za-z0-9._-]*)$",
+        max_length=1000,
+        description="What Docker calls that folder: a volume, or another path; the same path if left out.",
+    )
+    ultra_reconcile_seconds: float = Field(
+        5.0, ge=0.1, le=300, description="How often models are looked after without any news."
+    )
+
     # GPUs
     gpu_enabled: Literal["auto", "true", "false"] = Field(
         "auto", description="auto uses the GPUs that NVML finds; true wants one; false looks for none."

@@ -3,13 +3,15 @@
 import logging
 import os
 import socket
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from celery import signals
 
 from common.logs import configure_logging
 from common.settings import Settings
-from worker.app import create_app
+from worker.app import BatchingCelery, create_app
+from worker.canary import Canary
 from worker.kinds import Kind
 from worker.runtime import Runtime
 from worker.tasks import register
@@ -20,6 +22,24 @@ from worker.threads import Threads
 NICENESS = 3
 
 
+class Serving(Protocol):
+    """What a worker process runs beside Celery's consumer."""
+
+    canary: Canary
+
+    def start(self) -> None:
+        """Called before the first message."""
+        ...
+
+    def drain(self) -> None:
+        """Called when the process is told to stop; no message comes any more."""
+        ...
+
+    def close(self) -> None:
+        """Called when no task runs any more."""
+        ...
+
+
 def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, name: str | None = None) -> int:
     """Run a worker until it is told to stop; returns its exit code.
 
@@ -28,11 +48,21 @@ def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, na
     """
     configure_logging(settings)
     os.nice(NICENESS)
-    hostname = f"{kind.name}.{os.getpid()}@{name or socket.gethostname()}"
+    hostname = process_name(kind, name)
     app = create_app(settings)
     count = threads or kind.threads
     runtime = Runtime(settings, kind, hostname, app, Threads(count))
     register(app, runtime)
+    return consume(app, runtime, kind.queues, hostname, ["--pool=threads", f"--concurrency={count}"])
+
+
+def process_name(kind: Kind, node: str | None) -> str:
+    """What Celery and `/health` call this process."""
+    return f"{kind.name}.{os.getpid()}@{node or socket.gethostname()}"
+
+
+def consume(app: BatchingCelery, runtime: Serving, queues: Sequence[str], hostname: str, pool: Sequence[str]) -> int:
+    """Consume the queues until the process is told to stop; returns its exit code."""
     runtime.start()
 
     # weak: the signals would lose a closure that nothing else holds
@@ -48,9 +78,8 @@ def run_worker(settings: Settings, kind: Kind, *, threads: int | None = None, na
     arguments = [
         "--quiet",
         "worker",
-        "--pool=threads",
-        f"--concurrency={count}",
-        f"--queues={','.join(kind.queues)}",
+        *pool,
+        f"--queues={','.join(queues)}",
         f"--hostname={hostname}",
         f"--loglevel={logging.getLevelName(logging.getLogger().level)}",
         "--without-gossip",

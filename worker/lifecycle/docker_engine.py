@@ -158,6 +158,10 @@ class DockerEngine:
         except EngineRefused as error:
             raise _missing(error) from error
 
+    async def total_memory_bytes(self) -> int:
+        """The memory of the engine's machine."""
+        return int((await self._connection.json("GET", "info"))["MemTotal"])
+
     async def has_image(self, image: str) -> bool:
         """Whether a container could be made from it now."""
         try:

@@ -117,8 +117,8 @@ class Fetching:
 
     async def _pull_weights(self, entry: LocalModel, missing: Missing) -> None:
         """Raises: EngineError: the engine's, or what the container said before it failed."""
-        mount = await asyncio.to_thread(self._folder.prepare, missing.folder)
-        config = puller_config(entry, mount, str(MODELS / missing.folder), self._site)
+        mount, user = await asyncio.to_thread(self._folder.prepare, missing.folder)
+        config = puller_config(entry, mount, str(MODELS / missing.folder), user, self._site)
         container = await self._engine.create(puller_name(self._site.installation, entry.id), config)
         try:
             await self._engine.start(container)

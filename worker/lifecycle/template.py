@@ -133,13 +133,13 @@ def puller_name(installation: UUID, model: str) -> str:
     return f"ultra-{installation.hex[:8]}-pull-{slug(model)}"
 
 
-def puller_config(entry: LocalModel, mount: Mount, folder: str, site: Site) -> dict[str, Any]:
+def puller_config(entry: LocalModel, mount: Mount, folder: str, user: str, site: Site) -> dict[str, Any]:
     """The engine's ContainerCreate of the one kind that has the internet, and may write into the weights' folder."""
     source = entry.source
     wanted = [source.repo or "", source.revision or "", *([source.file] if source.file else [])]
     return {
         "Image": PULLER_IMAGE,
-        "User": USER,
+        "User": user,
         "Cmd": ["pull", *wanted, folder],
         "Env": ["HOME=/tmp"],
         "Labels": {LABEL_INSTALLATION: str(site.installation), LABEL_NODE: site.node},

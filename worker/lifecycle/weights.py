@@ -5,17 +5,19 @@ same path on a bare host and a volume's name in Compose. What Hugging Face's wei
 `hub/ORG--NAME/REVISION` below it: a revision is a commit, so what is there once stays right.
 """
 
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from common.catalog.local import LocalModel, WeightSource
 from common.fleet.contracts import Fault
-from worker.lifecycle.template import Mount, Weights
+from worker.lifecycle.template import USER, Mount, Weights
 
 # In every container.
 MODELS = PurePosixPath("/models")
 HUB = "hub"
+ROOT = 0
 # Written into a folder when all of it is there.
 COMPLETE = ".complete"
 
@@ -49,10 +51,14 @@ class WeightsFolder:
         # A worker in a container cannot look at its host: the engine says it if there is nothing.
         return Weights(Mount("bind", str(path), str(MODELS / path.name)), str(MODELS / path.name))
 
-    def prepare(self, folder: PurePosixPath) -> Mount:
-        """Make a folder to pull into, and say what to mount for that."""
-        (self.path / folder).mkdir(parents=True, exist_ok=True)
-        return self._mount(folder)
+    def prepare(self, folder: PurePosixPath) -> tuple[Mount, str]:
+        """Make a folder to pull into: what to mount for that, and the user who may write there, who is never root."""
+        path = self.path / folder
+        path.mkdir(parents=True, exist_ok=True)
+        if path.stat().st_uid == ROOT:
+            os.chown(path, *map(int, USER.split(":")))
+        owner = path.stat()
+        return self._mount(folder), f"{owner.st_uid}:{owner.st_gid}"
 
     def complete(self, folder: PurePosixPath) -> None:
         """All of it was pulled."""
