@@ -119,8 +119,10 @@ class ModelNotAllowed(Forbidden):
     # no secret, so that a 404 would hide nothing, and keep whoever made the key from seeing what is wrong.
     code = "model_not_found"
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"This API key may not use the model {model!r}: `ultra keys update` can allow it.")
+    def __init__(self, model: str, behind: Sequence[str] = ()) -> None:
+        """`behind` are the models that it stands for, if it is one that stands for others."""
+        what = f"any of those that {model!r} asks ({', '.join(behind)})" if behind else f"the model {model!r}"
+        super().__init__(f"This API key may not use {what}: `ultra keys update` can allow it.")
 
 
 class NotFound(AppError):

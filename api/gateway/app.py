@@ -17,6 +17,7 @@ from api.gateway.envelope import Internal, Misdirected, WrongMethod, refusal
 from api.gateway.faults import Fault
 from api.gateway.generating import Generating
 from api.gateway.kinds import CHAT, COMPLETION, EMBEDDING
+from api.gateway.virtual import Virtual
 from api.hosts import is_own_name
 from api.metrics import Metrics
 from api.observing import request_id_of
@@ -45,6 +46,7 @@ class Gateway:
         auth: Auth,
         catalog: Callable[[], Catalog],
         generating: Generating,
+        virtual: Virtual,
         metrics: Metrics,
         telemetry: Telemetry,
         *,
@@ -53,6 +55,7 @@ class Gateway:
     ) -> None:
         self._auth = auth
         self._catalog = catalog
+        self._virtual = virtual
         self._handlers: dict[str, Handler] = {
             PREFIX + kind.path: partial(generating.serve, kind) for kind in (CHAT, COMPLETION, EMBEDDING)
         }
@@ -137,12 +140,14 @@ class Gateway:
             return (MODELS, "read", self._list) if path == MODELS else (f"{MODELS}/{{id}}", "read", self._retrieve)
         raise NotFound(f"No such path: {method} {path[:200]}. Is the base URL right? It ends with /v1.")
 
-    async def _list(self, client: Client, caller: Caller) -> None:  # noqa: ARG002  # who may read
-        await client.answer(200, (), models.listed(self._catalog()))
+    async def _list(self, client: Client, caller: Caller) -> None:
+        limits = caller.limits
+        await client.answer(200, (), models.listed(self._catalog(), limits, self._virtual.offered(limits)))
 
-    async def _retrieve(self, client: Client, caller: Caller) -> None:  # noqa: ARG002  # who may read
-        name = client.scope["path"].removeprefix(MODELS + "/")
-        await client.answer(200, (), models.retrieved(self._catalog(), name))
+    async def _retrieve(self, client: Client, caller: Caller) -> None:
+        limits, name = caller.limits, client.scope["path"].removeprefix(MODELS + "/")
+        model = models.retrieved(self._catalog(), limits, self._virtual.offered(limits), name)
+        await client.answer(200, (), model)
 
 
 def _log(scope: Scope, status: int, seconds: float, request_id: bytes) -> None:

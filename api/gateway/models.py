@@ -1,33 +1,41 @@
 """`/v1/models`: the catalog, as OpenAI lists models. No server is asked."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from api.gateway.virtual import OWNERS
 from common.catalog.catalog import Catalog
+from common.contracts.limits import Limits
+from common.errors import ModelNotAllowed
 
 # OpenAI says when a model was made. We know when we began to offer it, give or take a restart.
 _SINCE = int(time.time())
 
 
-def listed(catalog: Catalog) -> bytes:
-    """Every model of the catalog, and those that are made of others."""
-    offered = [_model(entry.id, entry.provider) for entry in catalog.entries.values()]
-    offered += [_model(name, owner) for name, owner in OWNERS.items()]
+def listed(catalog: Catalog, limits: Limits, virtual: Mapping[str, str]) -> bytes:
+    """Every model of the catalog that a key with these limits may ask, and of those made of others these."""
+    offered = [_model(entry.id, entry.provider) for entry in catalog.entries.values() if limits.allow(entry.id)]
+    offered += [_model(name, owner) for name, owner in virtual.items()]
     return orjson.dumps({"object": "list", "data": offered})
 
 
-def retrieved(catalog: Catalog, name: str) -> bytes:
-    """One model, by its id or an alias.
+def retrieved(catalog: Catalog, limits: Limits, virtual: Mapping[str, str], name: str) -> bytes:
+    """One of these models, by its id or an alias.
 
     Raises:
+        ModelNotAllowed: a key with these limits may not ask it.
         ModelNotFound: lists the nearest names.
     """
+    if name in virtual:
+        return orjson.dumps(_model(name, virtual[name]))
     if name in OWNERS:
-        return orjson.dumps(_model(name, OWNERS[name]))
+        raise ModelNotAllowed(name)
     entry = catalog.resolve(name)
+    if not limits.allow(entry.id):
+        raise ModelNotAllowed(entry.id)
     return orjson.dumps(_model(entry.id, entry.provider))
 
 

@@ -58,11 +58,18 @@ class GatewayParts:
         settings = self._settings
         travel = Travel(self._catalog, self._ways, self._upstreams, self._telemetry, settings.ultra_prefer)
         accounts = Accounts(self._metering.admission, self._metering.usage, self._price)
-        virtual = Virtual(Council(travel, accounts, self._catalog), self._ivy())
+        virtual = Virtual(Council(travel, accounts, self._catalog), self._ivy(), self._catalog)
         generating = Generating(travel, accounts, virtual, max_body_bytes=settings.ultra_chat_body_mib * MIB)
         patience = Patience(settings.ultra_heartbeat_seconds, settings.ultra_stuck_client_seconds)
         return Gateway(
-            auth, self._catalog, generating, metrics, self._telemetry, host_names=host_names, patience=patience
+            auth,
+            self._catalog,
+            generating,
+            virtual,
+            metrics,
+            self._telemetry,
+            host_names=host_names,
+            patience=patience,
         )
 
     def _ivy(self) -> Ivy:

@@ -7,10 +7,16 @@ import httpx
 import pytest
 import uvloop
 import yaml
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from common.contracts.limits import Limits
+from common.database import keys
+from common.database.connect import connect
+from common.ids import uuid7
 from common.settings import Settings
 from tests.contract.scripted_server import API_KEY, ScriptedServer
 from tests.integration.api.serving import serving
+from tests.integration.gateway.keys import Headers, KeyOf
 from tests.integration.gateway.upstreams import upstream
 
 
@@ -74,3 +80,23 @@ def settings(
 async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(settings) as client:
         yield client
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    engine = connect(settings.database_url.get_secret_value(), pool_size=1)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def key_of(engine: AsyncEngine) -> KeyOf:
+    """Makes a key with these limits: its header."""
+
+    async def made(**limits: Any) -> Headers:
+        key = keys.generate()
+        async with engine.connect() as connection:
+            await connection.execute(keys.create(uuid7(), "test", key, ["submit", "read"], Limits(**limits)))
+        return {"Authorization": f"Bearer {key}"}
+
+    return made

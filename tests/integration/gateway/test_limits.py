@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,20 +12,15 @@ from openai import AsyncOpenAI, PermissionDeniedError, RateLimitError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from common.contracts.limits import Limits
-from common.database import keys
-from common.database.connect import connect
-from common.ids import uuid7
 from common.settings import Settings
 from tests.contract.scripted_server import ScriptedServer
 from tests.contract.troubles import Trouble
 from tests.integration.api.serving import serving
+from tests.integration.gateway.keys import Headers, KeyOf
 from tests.integration.gateway.talking import chat, error_of, stream
 from tests.integration.gateway.upstreams import USAGE
 
 PATIENCE_SECONDS = 20
-Headers = dict[str, str]
-KeyOf = Callable[..., Awaitable[Headers]]
 
 
 @pytest.fixture
@@ -37,26 +32,6 @@ def models() -> dict[str, Any]:
         "mock-free": {},
         "mock-slow": {"slots": 1, "parameters": {"extra": {"latency_seconds": 0.15}}},
     }
-
-
-@pytest.fixture
-async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = connect(settings.database_url.get_secret_value(), pool_size=1)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-def key_of(engine: AsyncEngine) -> KeyOf:
-    """Makes a key with these limits: its header."""
-
-    async def made(**limits: Any) -> Headers:
-        key = keys.generate()
-        async with engine.connect() as connection:
-            await connection.execute(keys.create(uuid7(), "test", key, ["submit", "read"], Limits(**limits)))
-        return {"Authorization": f"Bearer {key}"}
-
-    return made
 
 
 async def rows_of(engine: AsyncEngine, count: int) -> list[dict[str, Any]]:
