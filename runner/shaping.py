@@ -52,7 +52,7 @@ class Collected:
     """An answer put together from its pieces."""
 
     def __init__(self) -> None:
-        self.message: dict[str, Any] = {"role": "assistant", "content": ""}
+        self.message: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
         self.finish_reason: str | None = None
         self.logprobs: dict[str, Any] | None = None
         self.usage: Usage | None = None

@@ -108,16 +108,16 @@ class Batcher:
                 item()
 
     def _join(self) -> None:
-        newcomers = [row for row in self._waiting if not row.is_over]
+        newcomers = self._waiting = [row for row in self._waiting if not row.is_over]
         if not newcomers or (self._rows and not self._forward.takes_newcomers):
-            self._waiting = newcomers
             return
-        self._waiting = []
         try:
             tokens = self._forward.add(newcomers)
         except MemoryError as error:
+            self._waiting = []
             self._no_memory(newcomers, error)
             return
+        self._waiting = []
         self._rows += newcomers
         self._give(self._rows[-len(newcomers) :], tokens)
 
