@@ -30,7 +30,7 @@ STALE_SECONDS = 10.0
 LOOK_SECONDS = 0.2
 # A lifecycle worker that is being replaced is back by then.
 NOBODY_SECONDS = 10.0
-HAS_WORKER_SECONDS = 2.0
+NODES_SECONDS = 2.0
 
 AWAY = (DependencyDown, SQLAlchemyError, OSError)
 
@@ -233,10 +233,10 @@ class Fleet:
 
     async def _is_nobody_there(self, watch: Watch) -> bool:
         now = self._clock()
-        if self._worker_checked_at is None or now - self._worker_checked_at >= HAS_WORKER_SECONDS:
-            has_worker = await self._rows.has_worker()
+        if self._worker_checked_at is None or now - self._worker_checked_at >= NODES_SECONDS:
+            nodes = await self._rows.nodes()
             self._worker_checked_at = now
-            self._worker_missed_at = None if has_worker else self._worker_missed_at or now
+            self._worker_missed_at = None if nodes else self._worker_missed_at or now
         missed_at = self._worker_missed_at
         return missed_at is not None and now - max(missed_at, watch.begun_at) >= self._nobody_seconds
 

@@ -12,7 +12,7 @@ from common.fleet.standing import Standing, standing_of
 # A lifecycle worker says every few seconds that it lives. After this its models are others' (planning/policy.py).
 LIVE_SECONDS = 60.0
 
-Fetch = Callable[[TextClause], Awaitable[Sequence[Mapping[str, Any]]]]
+Fetch = Callable[[TextClause], Awaitable[Sequence[Mapping[Any, Any]]]]
 
 
 class Rows(Protocol):
@@ -26,8 +26,8 @@ class Rows(Protocol):
         """Ask for a model; returns when that was."""
         ...
 
-    async def has_worker(self) -> bool:
-        """Whether anybody is there who could start one."""
+    async def nodes(self) -> Sequence[str]:
+        """The nodes that could start one."""
         ...
 
 
@@ -44,5 +44,5 @@ class PostgresRows:
         wanted_at: datetime = (await self._fetch(wishes.want(model)))[0]["wanted_at"]
         return wanted_at
 
-    async def has_worker(self) -> bool:
-        return bool(await self._fetch(wishes.live_nodes(LIVE_SECONDS)))
+    async def nodes(self) -> list[str]:
+        return [row["name"] for row in await self._fetch(wishes.live_nodes(LIVE_SECONDS))]

@@ -1,4 +1,4 @@
-"""Models in containers: their servers speak OpenAI's interface, and say so when they leave."""
+"""Models in containers: started when they are asked, and their servers say so when they leave."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -9,36 +9,70 @@ import openai
 from common.catalog.local import LocalModel
 from common.errors import InstanceGone, ProviderError, Unavailable
 from common.fleet.contracts import Endpoint
+from common.fleet.fleet import Fleet
 from common.fleet.refusals import REFUSALS
 from common.providers.http import http_client
 from common.providers.openai_compatible import OpenAICompatible
-from common.providers.protocol import Delta, EmbeddingRequest, Embeddings, ModelRequest
+from common.providers.protocol import EVERYTHING, Delta, EmbeddingRequest, Embeddings, ModelRequest
 
 NAME = "local"
 
-Lost = Callable[[str, Endpoint], None]
 
+class Containers:
+    """The adapters of this process's models in containers, over one pool of connections."""
 
-class Instances:
-    """The adapters of this process's models in containers, over one pool of connections. `lost` hears of the dead."""
-
-    def __init__(self, lost: Lost) -> None:
-        self._lost = lost
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
         # A proxy never stands before a container.
         self._http = http_client("http://127.0.0.1")
         self._made: dict[str, tuple[Endpoint, Instance]] = {}
 
-    def at(self, entry: LocalModel, endpoint: Endpoint) -> "Instance":
-        """The adapter of this model where it is now; one of an earlier instance goes on with what it has begun."""
+    def of(self, entry: LocalModel) -> "InContainer":
+        """The adapter of this model, wherever it is."""
+        return InContainer(entry, self)
+
+    async def ready(self, entry: LocalModel) -> "Instance":
+        """The adapter of this model where it is now. Raises what `Fleet.ready` raises."""
+        endpoint = await self._fleet.ready(entry)
         made = self._made.get(entry.id)
         if made is None or made[0] != endpoint:
-            instance = Instance(endpoint.base_url, self._http, lambda: self._lost(entry.id, endpoint))
+            instance = Instance(endpoint.base_url, self._http, lambda: self._fleet.lost(entry.id, endpoint))
+            # One of an earlier container goes on with what it has begun.
             made = self._made[entry.id] = endpoint, instance
         return made[1]
 
     async def close(self) -> None:
         """Close every connection."""
         await self._http.aclose()
+
+
+class InContainer:
+    """A model in a container, wherever it is just now. The wait for its start is within nobody's deadline."""
+
+    name = NAME
+    features = EVERYTHING
+
+    def __init__(self, entry: LocalModel, containers: Containers) -> None:
+        self._entry = entry
+        self._containers = containers
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
+        """See `Provider.stream`; raises `NotStarted` and `InstanceGone` too."""
+        instance = await self._containers.ready(self._entry)
+        async with aclosing(instance.stream(request)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """See `Provider.embed`; raises what `stream` raises."""
+        return await (await self._containers.ready(self._entry)).embed(request)
+
+    async def list_models(self) -> list[str]:
+        """See `Provider.list_models`."""
+        return [self._entry.id]
+
+    async def close(self) -> None:
+        """The connections are everybody's."""
 
 
 class Instance(OpenAICompatible):
@@ -69,13 +103,10 @@ class Instance(OpenAICompatible):
         except ProviderError as error:
             raise self._judged(error, has_begun=False) from error
 
-    async def close(self) -> None:
-        """The connections are everybody's."""
-
     def _judged(self, error: ProviderError, *, has_begun: bool) -> ProviderError:
         """What became of the request.
 
-        A connection that breaks may have broken over this very request: that is no refusal, but nothing to be asked
+        A connection that breaks may have broken over this very request: that is no refusal, and nothing to be asked
         again as if nothing had been.
         """
         cause = error.__cause__

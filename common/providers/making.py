@@ -2,20 +2,19 @@
 
 import importlib
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from common.catalog.entry import ModelServer
-from common.fleet.contracts import Endpoint
+from common.fleet.fleet import Fleet
 from common.providers.http import Proxies
 from common.providers.protocol import Provider
 from common.settings import Settings, header_safe
 
 if TYPE_CHECKING:
-    from common.providers.local import Instances
+    from common.providers.local import Containers
 
 
 def make(name: str, server: ModelServer | None, settings: Settings) -> Provider:
@@ -46,11 +45,11 @@ def make(name: str, server: ModelServer | None, settings: Settings) -> Provider:
     return made
 
 
-def make_instances(lost: Callable[[str, Endpoint], None]) -> "Instances":
+def make_containers(fleet: Fleet) -> "Containers":
     """The adapters of models in containers. Blocks as `make` does."""
-    from common.providers.local import Instances
+    from common.providers.local import Containers
 
-    return Instances(lost)
+    return Containers(fleet)
 
 
 def variable(name: str) -> SecretStr | None:

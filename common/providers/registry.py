@@ -18,7 +18,7 @@ from common.providers.protocol import ModelRequest, Provider
 from common.settings import Settings
 
 if TYPE_CHECKING:
-    from common.providers.local import Instances
+    from common.providers.local import Containers
 
 Key = tuple[str, ModelServer | None]
 
@@ -44,17 +44,17 @@ class Providers:
         return reason is None, reason
 
     async def get(self, entry: ModelEntry) -> Provider:
-        """The adapter that serves this model. One in a container is started if need be, and waited for.
+        """The adapter that serves this model. One in a container is not waited for until it is asked.
 
         Raises:
             NotServed: for the reason that `availability` gives.
-            NotStarted: it did not start, and why.
         """
         is_available, reason = self.availability(entry)
         if not is_available:
             raise NotServed(reason)
         if self.is_in_container(entry):
-            return await self._instance(entry)
+            containers: Containers = await self._once(("local", None), making.make_containers, self._fleet)
+            return containers.of(entry)
         name = "mock" if self._settings.use_mock else entry.provider
         server = self._catalog().servers.get(name)  # a server that moved is another server
         provider: Provider = await self._once((name, server), making.make, name, server, self._settings)
@@ -63,12 +63,6 @@ class Providers:
     def is_in_container(self, entry: ModelEntry) -> TypeGuard[LocalModel]:
         """Whether calls to this model go to a container, which may have to be started."""
         return isinstance(entry, LocalModel) and not self._settings.use_mock
-
-    async def _instance(self, entry: LocalModel) -> Provider:
-        assert self._fleet is not None, "else it is not available"
-        endpoint = await self._fleet.ready(entry)
-        instances: Instances = await self._once(("local", None), making.make_instances, self._fleet.lost)
-        return instances.at(entry, endpoint)
 
     async def _once(self, key: Key, make: Callable[..., Any], *given: Any) -> Any:
         """What was made under this key, made if need be."""

@@ -25,7 +25,7 @@ class ScriptedRows:
         self.now = NOON
         self.looks = 0
         self.wishes: list[str] = []
-        self.has_lifecycle_worker = True
+        self.live_nodes = ["here"]
         self.away: Exception | None = None
         self._looked = asyncio.Condition()
 
@@ -44,8 +44,8 @@ class ScriptedRows:
         self.standings[model] = replace(there, is_wanted=True, wanted_at=wanted_at)
         return wanted_at
 
-    async def has_worker(self) -> bool:
-        return self.has_lifecycle_worker
+    async def nodes(self) -> list[str]:
+        return self.live_nodes
 
     async def looked_again(self, times: int = 1) -> None:
         """Wait for whole looks that began after this."""
@@ -61,8 +61,8 @@ class ScriptedRows:
     def be(self, model: str, state: State, reason: str | None = None) -> None:
         self.standings[model] = replace(self._there(model), state=state, reason=reason, endpoint=None)
 
-    def be_ready(self, model: str, generation: int = 1) -> Endpoint:
-        endpoint = Endpoint(f"http://127.0.0.1:{8000 + generation}", generation, "here")
+    def be_ready(self, model: str, generation: int = 1, at: str = "http://127.0.0.1:1") -> Endpoint:
+        endpoint = Endpoint(at, generation, "here")
         self.standings[model] = replace(
             self._there(model), state=State.READY, endpoint=endpoint, seen_at=self._tick(), reason=None
         )

@@ -203,7 +203,7 @@ async def test_a_straggler_s_loss_says_nothing_of_the_next_instance(fleet: Fleet
 
 
 async def test_where_nobody_can_start_it_that_is_said_after_a_while(rows: ScriptedRows) -> None:
-    rows.has_lifecycle_worker = False
+    rows.live_nodes = []
     fleet = Fleet(rows, look_seconds=0.001, nobody_seconds=0.02)
     with pytest.raises(NotStarted, match="ultra worker lifecycle"):
         await fleet.ready(MODEL)
