@@ -4,18 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.database import Database
+from api.gateway.ivy import CLAUDE
 from api.workforce import NEEDED_QUEUES, workers_by_queue
 from common.catalog.catalog import Catalog
 from common.circuits import Circuits
 from common.contracts.health import Check, Checks, HealthDocument, HealthStatus
 from common.database import jobs
-from common.errors import DependencyDown
+from common.errors import DependencyDown, ModelNotFound
 from common.providers.registry import Providers
 from common.settings import Settings
 
@@ -143,14 +144,27 @@ def has_all_workers(workers: Mapping[str, int]) -> bool:
     return all(workers.get(queue, 0) > 0 for queue in NEEDED_QUEUES)
 
 
-def health_document(checks: Checks, catalog: Catalog, version: str) -> HealthDocument:
+def health_document(checks: Checks, settings: Settings, catalog: Catalog, version: str) -> HealthDocument:
     """What `/health` says."""
-    default = catalog.resolve(catalog.default_models[0])
+    url = settings.knowledge_agent_url
     return HealthDocument(
         status=status_of(checks),
         version=version,
-        llm_provider=default.provider,
-        model=default.id,
-        knowledge_agent_url=None,
+        llm_provider=settings.llm_provider,
+        model=settings.ollama_model if settings.llm_provider == "local" else _name_of_claude(catalog),
+        knowledge_agent_url=None if url is None else without_secrets(url),
         checks=checks,
     )
+
+
+def without_secrets(url: str) -> str:
+    """The URL without user, password and query: whoever asks for health has shown no key."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def _name_of_claude(catalog: Catalog) -> str:
+    try:
+        return catalog.resolve(CLAUDE).name
+    except ModelNotFound:
+        return CLAUDE

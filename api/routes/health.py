@@ -73,7 +73,7 @@ async def metrics(runtime: RuntimeDep, caller: ReaderDep) -> Response:  # noqa: 
 
 
 async def _look(runtime: Runtime) -> HealthDocument:
-    return health_document(await runtime.health.checks(), runtime.catalog, runtime.version)
+    return health_document(await runtime.health.checks(), runtime.settings, runtime.catalog, runtime.version)
 
 
 def _answer(found: HealthDocument, *, is_ok: bool) -> Response:

@@ -35,9 +35,11 @@ class HealthDocument(BaseModel):
     status: HealthStatus
     service: str = "ultrallm"
     version: str
-    llm_provider: str = Field(description="Provider of the default model.")
-    model: str = Field(description="The default model.")
-    knowledge_agent_url: str | None
+    llm_provider: str = Field(description="Who answers as `ivy-orchestrator`: `local` or `claude`.")
+    model: str = Field(description="The model of it, as its server calls it.")
+    knowledge_agent_url: str | None = Field(
+        description="Asked for documents first; without the password in it, if any."
+    )
     checks: Checks
 
 

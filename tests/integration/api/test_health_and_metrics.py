@@ -2,6 +2,7 @@ import asyncio
 
 import httpx
 import orjson
+import pytest
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
@@ -35,12 +36,19 @@ async def test_ready_means_a_worker_on_every_queue(api: httpx.AsyncClient, worke
     assert response.json()["checks"]["workers"] == {"control": 1, "cloud": 2, "local": 1}
 
 
-async def test_health_shows_the_configuration(api: httpx.AsyncClient) -> None:
-    document = (await api.get("/health")).json()
+@pytest.mark.parametrize(("llm_provider", "model"), [("local", "qwen3:4b"), ("claude", "claude-3-opus-20240229")])
+async def test_health_shows_the_configuration(serve: Serve, llm_provider: str, model: str) -> None:
+    url = "http://ivy:key-that-nobody-may-see@knowledge:8001/agent?token=nor-this"
+    async with serve(llm_provider=llm_provider, ollama_model="qwen3:4b", knowledge_agent_url=url) as api:
+        document = (await api.get("/health")).json()
     assert document["service"] == "ultrallm"
-    assert document["llm_provider"]
-    assert document["model"]
-    assert "knowledge_agent_url" in document
+    assert (document["llm_provider"], document["model"]) == (llm_provider, model)
+    assert document["knowledge_agent_url"] == "http://knowledge:8001/agent"
+
+
+async def test_without_an_agent_health_shows_none(api: httpx.AsyncClient) -> None:
+    document = (await api.get("/health")).json()
+    assert (document["llm_provider"], document["knowledge_agent_url"]) == ("local", None)
 
 
 async def test_without_postgres_health_says_so_and_the_process_lives(serve: Serve, closed_port: int) -> None:
