@@ -47,6 +47,8 @@ def test_every_alert_is_seen_to_fire() -> None:
         "ultra_call_stale_results_total",
         "ultra_calls_dead_lettered_total",
         "ultra_sweep_age_seconds",
+        "ultra_admission_shared",
+        "ultra_usage_dropped_total",
     ],
 )
 def test_what_operators_should_hear_of_has_an_alert(subject: str) -> None:
