@@ -31,7 +31,7 @@ from worker.giving_up import give_up
 from worker.kinds import Kind
 from worker.lifecycle.carrying import Carrier
 from worker.lifecycle.docker_engine import DockerEngine
-from worker.lifecycle.engine_errors import EngineError
+from worker.lifecycle.engine_errors import EngineError, NoSuchContainer
 from worker.lifecycle.fetching import Fetching
 from worker.lifecycle.gpus import GpuReader, open_gpus
 from worker.lifecycle.history import History
@@ -41,7 +41,7 @@ from worker.lifecycle.operations import Operations
 from worker.lifecycle.probing import Prober
 from worker.lifecycle.proving import Proving
 from worker.lifecycle.reconciler import Reconciler
-from worker.lifecycle.site import site_of, weights_folder
+from worker.lifecycle.site import own_container, site_of, weights_folder
 from worker.lifecycle.template import Site, network_config
 from worker.loop_thread import LoopThread
 from worker.presence import Presence
@@ -196,7 +196,9 @@ class LifecycleRuntime:
         has_said = False
         while True:
             try:
-                site = site_of(self._settings, await store.installation(), self._node)
+                is_in_container = await self._is_in_container()
+                installation = await store.installation()
+                site = site_of(self._settings, installation, self._node, is_in_container=is_in_container)
                 config = network_config(site.installation, site.reach)
                 network = await self._engine.ensure_network(site.network, config)
                 total_bytes = await self._engine.total_memory_bytes()
@@ -209,6 +211,14 @@ class LifecycleRuntime:
             mib = self._settings.ultra_model_memory_mib
             limit_bytes = default_limit_bytes(total_bytes) if mib is None else mib << 20
             return replace(site, network=network), HostMemory(limit_bytes, is_local=site.reach != "published")
+
+    async def _is_in_container(self) -> bool:
+        """Whether this worker is in a container of the engine that it is to use."""
+        own = own_container()
+        try:
+            return own is not None and bool(await self._engine.inspect(own))
+        except NoSuchContainer:
+            return False
 
     def _entries(self) -> Mapping[str, LocalModel]:
         return {name: entry for name, entry in self._catalog.value.entries.items() if isinstance(entry, LocalModel)}

@@ -8,6 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from common.database.connect import connect
+from tests.integration.lifecycle.station import Station
+from tests.integration.lifecycle.station import docker as docker_command
 from worker.lifecycle.docker_engine import DockerEngine
 
 IMAGE = "ultra-scripted-model:test"
@@ -33,11 +36,7 @@ def installation() -> Iterator[str]:
     """An installation of this test's own; what it leaves behind is removed."""
     name = str(uuid4())
     yield name
-    label = f"label=ultra.installation={name}"
-    if containers := _docker("ps", "-aq", "--filter", label):
-        _docker("rm", "-f", "-v", *containers)
-    if networks := _docker("network", "ls", "-q", "--filter", label):
-        _docker("network", "rm", *networks)
+    _remove(name)
 
 
 @pytest.fixture
@@ -47,7 +46,24 @@ async def engine(docker: str) -> AsyncIterator[DockerEngine]:
     await engine.close()
 
 
-def _docker(*arguments: str) -> list[str]:
-    """Runs the command; returns the words that it writes."""
-    done = subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True, timeout=60)
-    return done.stdout.split()
+@pytest.fixture
+async def station(
+    docker: str, engine: DockerEngine, postgres_url: str, redis_url: str, tmp_path: Path
+) -> AsyncIterator[Station]:
+    database = connect(postgres_url)
+    station = Station(database, engine, redis_url, docker, tmp_path)
+    try:
+        yield station
+    finally:
+        station.stop_workers()
+        _remove(await station.installation())
+        await database.dispose()
+
+
+def _remove(installation: str) -> None:
+    """Everything in the engine that carries this installation's label."""
+    label = f"label=ultra.installation={installation}"
+    if containers := docker_command("ps", "-aq", "--filter", label):
+        docker_command("rm", "-f", "-v", *containers)
+    if networks := docker_command("network", "ls", "-q", "--filter", label):
+        docker_command("network", "rm", *networks)

@@ -1,0 +1,37 @@
+import asyncio
+
+import pytest
+
+from tests.integration.lifecycle.station import Station, ask
+
+pytestmark = pytest.mark.docker
+
+
+async def test_a_model_that_is_asked_for_is_made_proved_and_reached(station: Station) -> None:
+    model = station.has("a")
+    station.start_worker()
+    row = await station.ready(model)
+    assert await ask(row, "/inference", prompt="Hello") == (200, {"response": "scripted", "usage": {}, "latency_ms": 0})
+    [container] = await station.containers(model)
+    assert container.id == row["container"]
+    assert container.labels["ultra.generation"] == str(row["generation"]) == "1"
+    assert await station.kinds(model) == ["created", "ready"]
+
+
+async def test_a_model_that_is_to_stop_leaves_nothing_behind(station: Station) -> None:
+    model = station.has("a")
+    station.start_worker()
+    await station.ready(model)
+    await station.unwant(model)
+    await station.gone(model)
+    assert await station.sql("SELECT * FROM instances") == []
+    assert await station.kinds(model) == ["created", "ready", "stopping", "removed"]
+
+
+async def test_many_that_ask_at_once_start_one_container(station: Station) -> None:
+    model = station.has("a", environment={"LOAD_SECONDS": "0.5"})
+    station.start_worker()
+    await asyncio.gather(*(station.want(model) for _ in range(50)))
+    row = await station.until(model, lambda row: row["is_ready"])
+    assert row["generation"] == 1
+    assert len(await station.containers(model)) == 1
