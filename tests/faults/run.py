@@ -20,7 +20,7 @@ from tests.faults.history import History
 from tests.faults.matrix import Row
 
 SMALL_DISK_MEGABYTES = {"postgres": 420, "valkey": 48}
-LONGEST_ROW_SECONDS = 1500
+LONGEST_ROW_SECONDS = 2400
 
 
 @dataclass(slots=True)
