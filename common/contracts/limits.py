@@ -1,7 +1,8 @@
 """What a key may use."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Literal
 
 Period = Literal["day", "month"]
@@ -44,14 +45,14 @@ class Limits:
 UNLIMITED = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BudgetPeriod:
     """One calendar day or month, UTC: from `start` up to, and without, `end`."""
 
     start: datetime
     end: datetime
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`2026-11-01+30`: its first day and its length, which no other period shares."""
         return f"{self.start:%Y-%m-%d}+{(self.end - self.start).days}"
@@ -59,7 +60,12 @@ class BudgetPeriod:
 
 def period_at(kind: Period, now: datetime) -> BudgetPeriod:
     """The period that `now` lies in."""
-    start = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return _period_of(kind, now.astimezone(UTC).date())
+
+
+@lru_cache(maxsize=4)  # today's, of which every request with a budget is asked, and those of the day before
+def _period_of(kind: Period, day: date) -> BudgetPeriod:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     if kind == "day":
         return BudgetPeriod(start, start + timedelta(days=1))
     start = start.replace(day=1)
