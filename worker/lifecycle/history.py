@@ -9,9 +9,7 @@ from common.fleet.store import FleetStore
 from worker.counters import Tally
 from worker.lifecycle.looking import Look
 from worker.lifecycle.planning import effects as told
-
-# How the planner begins the reason when one model leaves for another.
-MADE_ROOM = "Made room"
+from worker.lifecycle.planning.starting import MAKES_ROOM
 
 
 class History:
@@ -39,7 +37,7 @@ class History:
             case told.Show(model, State.READY):
                 await self._ready(model, row, look)
             case told.Retire(model, reason=reason):
-                self._tally[Count.MODEL_EVICTIONS] += reason.startswith(MADE_ROOM)
+                self._tally[Count.MODEL_EVICTIONS] += reason.startswith(MAKES_ROOM)
                 await self._store.note(model, "retired", detail={"reason": reason})
             case told.Drain(model, container, reason=reason) | told.Kill(model, container, reason):
                 how = {"reason": reason, "is_killed": isinstance(step, told.Kill)}

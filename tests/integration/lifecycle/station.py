@@ -35,7 +35,7 @@ class Station:
     def __init__(self, engine: AsyncEngine, docker: DockerEngine, redis_url: str, image: str, folder: Path) -> None:
         self.docker = docker
         self._engine = engine
-        self._image = image
+        self.image = image
         self._folder = folder
         self._models: dict[str, Any] = {"mock-a": {}}
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -58,7 +58,7 @@ class Station:
         entry = {
             "source": {"path": "model"},
             "engine": "transformers",
-            "image": self._image,
+            "image": self.image,
             "memory": "128 MiB",
             "load_seconds": 30,
             "drain_seconds": 10,
@@ -129,6 +129,13 @@ class Station:
         row = await self.until(model, lambda row: row["state"] == "stopped")
         assert await self.containers(model) == []
         return row
+
+    async def left(self, container: str) -> None:
+        """Returns when the container is no more."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while container in [one.id for one in await self.containers()]:
+            assert time.monotonic() < deadline, self.logs()
+            await asyncio.sleep(0.1)
 
     async def containers(self, model: str | None = None) -> list[Container]:
         found = await self.docker.ours(await self.installation())

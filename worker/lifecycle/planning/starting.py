@@ -13,6 +13,9 @@ from worker.lifecycle.planning.placement import Need, make_room, need_of, place,
 from worker.lifecycle.planning.policy import Policy
 from worker.lifecycle.planning.tending import retire, show
 
+# How the reason of those begins who leave for another.
+MAKES_ROOM = "Makes room for"
+
 
 @dataclass(frozen=True, slots=True)
 class Idle:
@@ -130,7 +133,7 @@ class Line:
         names, found = made
         effects: list[Effect] = []
         for one in [one for one in self.idle if one.instance.container in names]:
-            effects += retire(one.desired, one.instance, f"Makes room for {desired.model}.", self.at)
+            effects += retire(one.desired, one.instance, f"{MAKES_ROOM} {desired.model}.", self.at)
             self.ahead = self.ahead.plus(one.charged)
             self.idle.remove(one)
             self.leaving[one.instance.container] = one.instance

@@ -1,0 +1,167 @@
+"""What breaks while a model starts, serves or leaves. Everything converges, and nothing is left."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.lifecycle.station import Station, ask, docker, is_ready, kill
+
+pytestmark = pytest.mark.docker
+
+
+async def test_a_worker_that_is_killed_while_a_model_loads_is_replaced_by_one_that_adopts_it(station: Station) -> None:
+    model = station.has("a", environment={"LOAD_SECONDS": "4"})
+    first = station.start_worker()
+    await station.want(model)
+    loading = await station.until(model, lambda row: row["container"] and row["started_at"])
+    kill(first)
+    station.start_worker()
+    row = await station.until(model, is_ready)
+    assert row["container"] == loading["container"]
+    assert row["restarts"] == 0
+
+
+async def test_a_worker_that_is_killed_while_a_model_serves_is_missed_by_nobody(station: Station) -> None:
+    model = station.has("a")
+    first = station.start_worker()
+    before = await station.ready(model)
+    kill(first)
+    assert (await ask(before))[0] == 200
+    station.start_worker()
+    seen_at = before["seen_at"]
+    after = await station.until(model, lambda row: row["seen_at"] > seen_at)
+    assert after["is_ready"]
+    assert (after["container"], after["generation"]) == (before["container"], before["generation"])
+
+
+async def test_a_worker_that_is_killed_while_a_model_drains_is_replaced_by_one_that_sees_it_out(
+    station: Station,
+) -> None:
+    model = station.has("a")
+    first = station.start_worker()
+    row = await station.ready(model)
+    call = asyncio.create_task(ask(row, seconds=3))
+    await station.until(model, lambda row: row["health"]["in_flight"])
+    await station.unwant(model)
+    await station.until(model, lambda row: row["state"] == "draining")
+    kill(first)
+    station.start_worker()
+    assert (await call)[0] == 200
+    await station.gone(model)
+
+
+async def test_a_worker_that_is_told_to_stop_leaves_the_models_as_they_are(station: Station) -> None:
+    model = station.has("a")
+    first = station.start_worker()
+    row = await station.ready(model)
+    first.terminate()
+    assert await asyncio.to_thread(first.wait, 20) == 0
+    assert (await ask(row))[0] == 200
+
+
+async def test_a_container_that_is_killed_is_replaced_and_why_is_told(station: Station) -> None:
+    model = station.has("a")
+    station.start_worker()
+    before = await station.ready(model)
+    docker("kill", before["container"])
+    after = await station.until(model, lambda row: row["is_ready"] and row["generation"] > 1)
+    assert after["generation"] == 2
+    assert [one.id for one in await station.containers(model)] == [after["container"]]
+    [failed] = [one for one in await station.history(model) if one["kind"] == "failed"]
+    assert failed["detail"]["code"] == "killed"
+
+
+async def test_a_container_that_is_removed_by_somebody_is_replaced(station: Station) -> None:
+    model = station.has("a")
+    station.start_worker()
+    before = await station.ready(model)
+    docker("rm", "-f", before["container"])
+    after = await station.until(model, lambda row: row["is_ready"] and row["generation"] > 1)
+    assert [one.id for one in await station.containers(model)] == [after["container"]]
+
+
+async def test_a_model_that_crashes_again_and_again_is_given_up_with_its_last_words(station: Station) -> None:
+    model = station.has("a", environment={"FATAL": "load_failed 6"})
+    station.start_worker()
+    await station.want(model)
+    row = await station.until(model, lambda row: row["state"] == "failed")
+    assert row["fault"] == {"code": "load_failed", "message": "scripted to fail with load_failed", "is_fatal": False}
+    assert row["failures"] == 3
+    await station.left(row["container"])
+    assert await station.containers(model) == []
+
+
+async def test_a_fault_that_time_does_not_heal_is_not_tried_again_until_the_entry_changes(station: Station) -> None:
+    model = station.has("a", environment={"FATAL": "model_missing 3"})
+    station.start_worker()
+    await station.want(model)
+    row = await station.until(model, lambda row: row["state"] == "failed")
+    assert (row["failures"], row["generation"]) == (1, 1)
+    station.has("a", environment={})
+    await station.want(model)
+    assert (await station.until(model, is_ready))["generation"] == 2
+
+
+async def test_a_model_that_takes_more_memory_than_it_said_is_killed_and_told_so(station: Station) -> None:
+    model = station.has("a", memory="64 MiB", environment={"MEMORY_MIB": "512"})
+    station.start_worker()
+    await station.want(model)
+    row = await station.until(model, lambda row: row["fault"])
+    assert row["fault"]["code"] == "out_of_memory"
+    assert "memory" in row["fault"]["message"]
+
+
+async def test_a_call_in_flight_is_finished_before_its_model_leaves(station: Station) -> None:
+    model = station.has("a")
+    station.start_worker()
+    row = await station.ready(model)
+    call = asyncio.create_task(ask(row, seconds=2))
+    await station.until(model, lambda row: row["health"]["in_flight"])
+    await station.unwant(model)
+    await station.until(model, lambda row: row["state"] == "draining")
+    assert (await ask(row))[0] == 503
+    assert (await call)[0] == 200
+    await station.gone(model)
+
+
+async def test_a_call_that_outlasts_the_drain_is_cut_off(station: Station) -> None:
+    model = station.has("a")
+    station.start_worker()
+    row = await station.ready(model)
+    call = asyncio.create_task(ask(row, seconds=60))
+    await station.until(model, lambda row: row["health"]["in_flight"])
+    await station.unwant(model, drain_seconds=1)
+    await station.gone(model)
+    assert (await call)[0] == 0
+
+
+async def test_a_model_that_is_forced_to_stop_waits_for_nobody(station: Station) -> None:
+    model = station.has("a", drain_seconds=600)
+    station.start_worker()
+    row = await station.ready(model)
+    call = asyncio.create_task(ask(row, seconds=60))
+    await station.until(model, lambda row: row["health"]["in_flight"])
+    await station.unwant(model, is_forced=True)
+    await station.gone(model)
+    assert (await call)[0] == 0
+
+
+async def test_containers_of_other_installations_are_never_touched_and_ours_that_nobody_knows_are_removed(
+    station: Station, installation: str
+) -> None:
+    model = station.has("a")
+    station.start_worker()
+    await station.ready(model)
+    ours = await station.installation()
+    labels = {"ultra.model": model, "ultra.generation": "99", "ultra.node": "test-node", "ultra.spec": "x"}
+    foreign = _run(station, installation, labels)
+    orphan = _run(station, ours, labels)
+    await station.left(orphan)
+    assert (await station.docker.inspect(foreign)).status == "running"
+    assert (await station.look(model))["is_ready"]
+
+
+def _run(station: Station, installation: str, labels: dict[str, str]) -> str:
+    told = [f"--label={name}={value}" for name, value in {**labels, "ultra.installation": installation}.items()]
+    [container] = docker("run", "-d", "--entrypoint", "sleep", *told, station.image, "600")
+    return container
