@@ -44,20 +44,15 @@ class Room:
 def charge(reserved: Reservation, policy: Policy) -> Reservation:
     """What a reservation costs: its margins too."""
     gpu_bytes = reserved.gpu_bytes + policy.gpu_margin_bytes if reserved.gpu_uuids else 0
-    return replace(reserved, host_bytes=reserved.host_bytes + policy.host_margin_bytes, gpu_bytes=gpu_bytes)
+    return Reservation(reserved.host_bytes + policy.host_margin_bytes, gpu_bytes, reserved.gpu_uuids)
 
 
 def charge_of(instance: Instance, policy: Policy) -> Reservation:
     """What an instance is charged: what it declared, or what it was seen to take if that is more, and the margins."""
     reserved = instance.reserved
-    return charge(
-        replace(
-            reserved,
-            host_bytes=max(reserved.host_bytes, seen_host_bytes(instance) or 0),
-            gpu_bytes=max(reserved.gpu_bytes, seen_gpu_bytes(instance) or 0),
-        ),
-        policy,
-    )
+    host_bytes = max(reserved.host_bytes, seen_host_bytes(instance) or 0)
+    gpu_bytes = max(reserved.gpu_bytes, seen_gpu_bytes(instance) or 0)
+    return charge(Reservation(host_bytes, gpu_bytes, reserved.gpu_uuids), policy)
 
 
 def seen_host_bytes(instance: Instance) -> int | None:
