@@ -16,11 +16,6 @@ def could_elsewhere(desired: Desired, peers: Sequence[Node], policy: Policy) -> 
     return any(_rank_of(desired, peer, policy) is not None for peer in peers)
 
 
-def has_room_elsewhere(desired: Desired, peers: Sequence[Node], policy: Policy) -> bool:
-    """Whether another node that lives could take it at once."""
-    return any(rank is not None and not rank[1] for rank in (_rank_of(desired, peer, policy) for peer in peers))
-
-
 def should_claim(desired: Desired, need: Need, room: Room, peers: Sequence[Node], policy: Policy) -> bool:
     """Whether no other node that lives is better for it. Of equal ones all try: the first write wins."""
     mine = _rank(desired, need, room, policy)

@@ -95,7 +95,7 @@ def _line(
     told = {effect.container for effect in effects if isinstance(effect, Drain | Kill)}
     leaving = {one.container: one for one in instances if one.is_leaving or one.container in told}
     loading = [one for one in instances if one.is_loading and one.container not in leaving]
-    now = ahead = free(host, gpus, instances, policy)
+    shown = ahead = free(host, gpus, instances, policy)
     for one in leaving.values():
         ahead = ahead.plus(charge_of(one, policy))
     staying = {model: one for model, one in own.items() if one.container not in leaving}
@@ -113,7 +113,8 @@ def _line(
         observed=moment.observed,
         peers=peers,
         capacity=capacity(host, gpus, _pinned(rows, staying), policy),
-        now=now,
+        shown=shown,
+        now=shown,
         ahead=ahead,
         loading_gpus={uuid for one in loading for uuid in one.reserved.gpu_uuids},
         loads=sum(not one.reserved.gpu_uuids for one in loading),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from common.fleet.contracts import Desired, Fault, Instance, Node, Observed, Reservation, State
-from worker.lifecycle.planning.claiming import could_elsewhere, has_room_elsewhere, should_claim
+from worker.lifecycle.planning.claiming import could_elsewhere, should_claim
 from worker.lifecycle.planning.effects import Claim, Create, Effect, Pull, Refuse, Release
 from worker.lifecycle.planning.failures import Backoff, Rest, failed, has_asked, standing
 from worker.lifecycle.planning.ledger import Room, charge
@@ -43,6 +43,7 @@ class Line:
     observed: Observed
     peers: Sequence[Node]
     capacity: Room
+    shown: Room  # what is free, as the other nodes are told: all have to judge alike who takes a model
     now: Room
     ahead: Room
     # UUIDs of GPUs that load a model, and how many load on the host
@@ -71,7 +72,7 @@ class Line:
         if place(need, self.capacity, self.policy) is None:
             return self._fits_not(desired, need)
         if desired.node != self.node:
-            is_ours = should_claim(desired, need, self.now.within(self.ahead), self.peers, self.policy)
+            is_ours = should_claim(desired, need, self.shown, self.peers, self.policy)
             return [Claim(desired.model, previous)] if is_ours else []
         if desired.model not in self.observed.present:
             return self._pull(desired)
@@ -126,7 +127,7 @@ class Line:
         if made is None:
             asked_at = desired.queued_at or desired.wanted_at or self.at
             if self.at - asked_at >= timedelta(seconds=self.policy.patience_seconds):
-                if has_room_elsewhere(desired, self.peers, self.policy):
+                if not should_claim(desired, need, self.shown, self.peers, self.policy):
                     return [Release(desired.model)]
                 self.stopper = desired.model
             return show(desired, State.QUEUED, "Waits for memory: what holds it is at work, pinned, or just started.")
