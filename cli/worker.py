@@ -6,15 +6,22 @@ import typer
 
 # One a node, and one thread: it looks after the node's containers of models.
 LIFECYCLE = "lifecycle"
+# One a GPU: it makes the calls to the models that lie there.
+GPU = "gpu"
 
 
 def worker(
-    kind: Annotated[str, typer.Argument(help="control, cloud, local, worker for all three, or lifecycle.")] = "worker",
+    kind: Annotated[
+        str, typer.Argument(help="control, cloud, local, worker for all three, lifecycle, or gpu.")
+    ] = "worker",
     concurrency: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Threads; the kind's own if left out.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", "--node", help="Name of this node; the host name if left out.")
+    ] = None,
+    device: Annotated[
+        int | None, typer.Option(min=0, max=1023, help="The GPU of a gpu worker, as nvidia-smi counts.")
     ] = None,
 ) -> None:
     """Run a worker. Start as many as you like, on as many machines as share the database and the broker."""
@@ -22,13 +29,19 @@ def worker(
     from common.settings import load_settings
     from worker.kinds import KINDS
     from worker.lifecycle.worker import run_lifecycle_worker
+    from worker.pinning import run_gpu_worker
     from worker.start import run_worker
 
-    if kind not in {*KINDS, LIFECYCLE}:
-        raise typer.BadParameter(f"{kind!r} is none of {', '.join([*KINDS, LIFECYCLE])}")
+    kinds = (*KINDS, LIFECYCLE, GPU)
+    if kind not in kinds:
+        raise typer.BadParameter(f"{kind!r} is none of {', '.join(kinds)}")
+    if (kind == GPU) != (device is not None):
+        raise typer.BadParameter("`gpu` and `--device N` go together")
     try:
         if kind == LIFECYCLE:
             code = run_lifecycle_worker(load_settings(), node=name)
+        elif device is not None:
+            code = run_gpu_worker(load_settings(), device, threads=concurrency, name=name)
         else:
             code = run_worker(load_settings(), KINDS[kind], threads=concurrency, name=name)
     except ConfigError as error:

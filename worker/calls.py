@@ -16,6 +16,7 @@ from common.contracts.calls import Answer, Attempt, ErrorDetail
 from common.database.faults import is_of_a_row
 from common.errors import AppError
 from common.events import EventSink
+from common.fleet.queues import own_queue
 from common.routing import (
     PREFERENCE,
     RETRYABLE,
@@ -85,8 +86,8 @@ class Trip:
 class CallRunner:
     """Runs calls on the loop. A call is recorded once, however often it was delivered.
 
-    `queues` are those this worker consumes: a call whose next model belongs to another one moves there, and
-    `ring` tells the broker at once.
+    `queues` are those this worker consumes, `queue_of` says to which one a model's calls belong: a call whose next
+    model belongs elsewhere moves there, and `ring` tells the broker at once.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class CallRunner:
         *,
         queues: Sequence[str],
         ring: Callable[[str, str], Awaitable[None]],
+        queue_of: Callable[[ModelEntry], str] = own_queue,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -111,6 +113,7 @@ class CallRunner:
         self._limits = limits
         self._queues = frozenset(queues)
         self._ring = ring
+        self._queue_of = queue_of
         self.is_draining = False
 
     async def run(self, call_id: UUID) -> UUID | None:
@@ -168,7 +171,7 @@ class CallRunner:
 
     async def _travel(self, trip: Trip) -> int | None:
         while True:
-            if trip.entry.queue not in self._queues:
+            if self._queue_of(trip.entry) not in self._queues:
                 await self._hand_on(trip, trip.entry, 0)
                 return None
             if await self._may_ask(trip):
@@ -275,12 +278,13 @@ class CallRunner:
     async def _hand_on(self, trip: Trip, entry: ModelEntry, delay_seconds: float) -> None:
         """Back into the queue, durably: no thread waits, and a killed worker forgets nothing."""
         route = trip.route(entry).model_dump(mode="json")
-        row = _released(trip.claim, delay_seconds) | {"queue": entry.queue, "route": route}
+        queue = self._queue_of(entry)
+        row = _released(trip.claim, delay_seconds) | {"queue": queue, "route": route}
         is_released, _ = await patiently(lambda: self._store.release([row]))
         if is_released and trip.has_asked:
             self._reset(trip.claim.job_id, trip.claim.call_id, trip.claim.attempt + 1)
         if is_released and delay_seconds == 0:
-            await self._ring(str(trip.claim.call_id), entry.queue)
+            await self._ring(str(trip.claim.call_id), queue)
 
     async def _give_back(self, claim: Claim) -> None:
         """Cancelled from outside: a stopping worker hands the call on; a lost claim is not ours to touch."""

@@ -10,11 +10,13 @@ from uuid import UUID
 from sqlalchemy.engine import RowMapping
 
 from common.catalog.catalog import Catalog
+from common.catalog.entry import ModelEntry
 from common.contracts.analyses import Analysis
 from common.contracts.calls import Answer, Call, ErrorDetail
 from common.contracts.jobs import TERMINAL, Outcome
 from common.errors import AppError, WorkflowChanged
 from common.events import EventSink
+from common.fleet.queues import own_queue
 from common.ids import uuid7
 from common.lanes import Lane
 from common.providers.storable import storable
@@ -38,16 +40,22 @@ class Round:
 class Engine:
     """Moves jobs forward. Any number may work on one job at once: compare-and-set lets one win.
 
-    `catalog` is asked anew each time: the file may change while we run.
+    `catalog` is asked anew each time: the file may change while we run. `queue_of` says where a model's calls are made.
     """
 
     def __init__(
-        self, store: Store, catalog: Callable[[], Catalog], events: EventSink, telemetry: Telemetry = SILENT
+        self,
+        store: Store,
+        catalog: Callable[[], Catalog],
+        events: EventSink,
+        telemetry: Telemetry = SILENT,
+        queue_of: Callable[[ModelEntry], str] = own_queue,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._events = events
         self._telemetry = telemetry
+        self._entry_queue = queue_of
 
     async def advance(self, job_id: UUID) -> Round | None:
         """Take one step, and commit it; safe to call at any time, any number of times.
@@ -124,7 +132,7 @@ class Engine:
         return ended.next_job_id
 
     def _queue_of(self, call: Call) -> str:
-        return self._catalog().resolve(call.model).queue
+        return self._entry_queue(self._catalog().resolve(call.model))
 
 
 def _recorded(job: RowMapping) -> list[list[RecordedCall]]:

@@ -3,19 +3,26 @@
 from dataclasses import dataclass
 
 from common.doorbell import CONTROL_QUEUE
+from common.fleet.queues import is_gpu_queue
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of worker process. `threads` is its default concurrency."""
+    """A kind of worker process. `threads` is its default concurrency, `gpu` the UUID of the one it is pinned to."""
 
     name: str
     queues: tuple[str, ...]
     threads: int
+    gpu: str | None = None
 
     @property
     def does_sweep(self) -> bool:
         return CONTROL_QUEUE in self.queues
+
+    @property
+    def gpu_queue(self) -> str | None:
+        """The queue of its GPU, for a worker of one."""
+        return next((queue for queue in self.queues if is_gpu_queue(queue)), None)
 
 
 KINDS = {

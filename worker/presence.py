@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from common.lanes import Lane, queue_key
-from common.presence import BEAT_SECONDS, CONSUMES, EXPIRES_SECONDS, WORKERS_KEY, worker_key
+from common.presence import BEAT_SECONDS, CONSUMES, EXPIRES_SECONDS, PINNED_TO, WORKERS_KEY, worker_key
 from worker.canary import Canary
 from worker.kinds import Kind
 
@@ -66,6 +66,7 @@ class Presence:
             "name": self._name,
             "kind": self._kind.name,
             "queues": self._kind.queues,
+            PINNED_TO: self._kind.gpu,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "in_flight": self._in_flight(),

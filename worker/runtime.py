@@ -18,6 +18,7 @@ from common.circuits import Circuits
 from common.database.connect import connect
 from common.ending import end
 from common.events import EventLog
+from common.fleet.rows import PostgresRows
 from common.providers.registry import Providers
 from common.settings import Settings
 from common.telemetry import telemetry_of
@@ -31,6 +32,7 @@ from worker.counters import Report, Tally
 from worker.dispatch import ring
 from worker.engine import Engine, Round
 from worker.giving_up import give_up
+from worker.gpu_queues import GpuQueues
 from worker.kinds import Kind
 from worker.leases import Leases
 from worker.loop_thread import LoopThread
@@ -100,7 +102,9 @@ class Runtime:
         )
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
         self._telemetry = telemetry_of(settings, "worker")
-        self._engine = Engine(store, catalog, self._events, self._telemetry)
+        self._gpu_queues = GpuQueues(catalog, self._redis, PostgresRows(store.fetch), own=kind.gpu_queue)
+        queue_of = self._gpu_queues.queue_of
+        self._engine = Engine(store, catalog, self._events, self._telemetry, queue_of)
         self._circuits = Circuits(
             self._redis,
             failures=settings.ultra_circuit_failures,
@@ -120,6 +124,7 @@ class Runtime:
             Limits(settings.ultra_max_attempts, settings.ultra_job_retry_budget, settings.ultra_prefer),
             queues=kind.queues,
             ring=self._ring_for_call,
+            queue_of=queue_of,
         )
         self._presence = Presence(self._redis, name, kind, lambda: len(self._leases), self.canary)
         self._sweep = (
@@ -186,6 +191,7 @@ class Runtime:
             self._report.keep(),
             self._circuits.keep(),
             self._catalog.keep(),
+            self._gpu_queues.keep(),
         ]
         if self._upstreams.clouds():
             # the price list takes a moment and 10 MB, which who asks no cloud is spared
@@ -213,7 +219,8 @@ class Runtime:
     def _ring(self, found: Found) -> None:
         for lane, rings in found.rings.items():
             if rings.calls or rings.job_ids:
-                ring(self._app, calls=rings.calls, job_ids=rings.job_ids, lane=lane)
+                calls = [(call_id, self._gpu_queues.consumed(queue)) for call_id, queue in rings.calls]
+                ring(self._app, calls=calls, job_ids=rings.job_ids, lane=lane)
 
     async def _close(self) -> None:
         await end(self._background)

@@ -123,9 +123,13 @@ async def open_gpus(settings: Settings, nvml: Nvml | None = None) -> GpuReader:
     first = await gpus.open()
     if settings.gpu_enabled == "true" and not first.gpus:
         await gpus.close()
-        why = "; ".join(first.faults) or "CUDA_VISIBLE_DEVICES names none that is there"
-        raise ConfigError(f"GPU_ENABLED is true, but {why}. `auto` goes on without.")
+        raise ConfigError(f"GPU_ENABLED is true, but {why_none(first)}. `auto` goes on without.")
     return gpus
+
+
+def why_none(reading: Reading) -> str:
+    """Why a reading has no GPU of ours."""
+    return "; ".join(reading.faults) or "CUDA_VISIBLE_DEVICES names none that is there"
 
 
 def visible(gpus: Sequence[Gpu], named: str | None) -> tuple[Gpu, ...]:

@@ -51,7 +51,7 @@ class Nvml:
         try:
             reading = self._read()
         except NVMLError as error:
-            reading = Reading((), (f"there is no GPU: {error}",))
+            reading = Reading((), (f"NVML finds no GPU: {error}",))
         if reading.faults:
             self.close()
         return reading

@@ -33,6 +33,7 @@ class NvmlScript:
         self.cards = list(cards)
         self.fault = fault
         self.openings = 0
+        self.readings = 0
         self.is_open = False
         self.hanging: threading.Event | None = None
 
@@ -48,6 +49,7 @@ class NvmlScript:
         self.is_open = False
 
     def nvmlDeviceGetCount(self) -> int:
+        self.readings += 1
         if self.hanging is not None:
             self.hanging.wait(timeout=30)
         return len(self.cards)
