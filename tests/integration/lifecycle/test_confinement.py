@@ -4,6 +4,7 @@ import subprocess
 from urllib.parse import urlsplit
 
 import pytest
+
 from tests.integration.lifecycle.station import Station
 
 pytestmark = pytest.mark.docker
