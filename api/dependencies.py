@@ -26,10 +26,20 @@ async def _submitter(request: Request, runtime: RuntimeDep) -> Caller:
     return await runtime.auth.admit(request.headers, "submit")
 
 
+async def _keeper(request: Request, runtime: RuntimeDep) -> Caller:
+    return await runtime.auth.admit(request.headers, "lifecycle")
+
+
 ReaderDep = Annotated[Caller, Depends(_reader)]
 """Somebody who may look."""
 
 SubmitterDep = Annotated[Caller, Depends(_submitter)]
 """Somebody who may make, cancel and delete jobs."""
 
+KeeperDep = Annotated[Caller, Depends(_keeper)]
+"""Somebody who may start and stop models."""
+
+OperationId = Annotated[
+    str, Path(description="The operation's id.", json_schema_extra={"format": "uuid"}, examples=[JOB_ID])
+]
 JobId = Annotated[str, Path(description="The job's id.", json_schema_extra={"format": "uuid"}, examples=[JOB_ID])]

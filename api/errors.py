@@ -23,6 +23,7 @@ from common.errors import (
     JobNotFinished,
     ModelGone,
     NotFound,
+    NotStarted,
     ProviderError,
     Unauthenticated,
 )
@@ -40,6 +41,7 @@ STATUSES: Mapping[type[AppError], int] = {
     Busy: 429,
     DependencyDown: 503,
     ProviderError: 502,
+    NotStarted: 503,
     AppError: 500,
 }
 

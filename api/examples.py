@@ -3,6 +3,7 @@
 from typing import Any
 
 from common.documents import analysis_links, job_links
+from common.fleet.documents import operation_links
 
 JOB_ID = "01938c6e-7c1a-7d3e-9a5b-2f4c8d6e1a07"
 MODELS = [{"asked": "smollm2", "id": "docker_modelrunner-smollm2"}, {"asked": "mock-a", "id": "mock-a"}]
@@ -47,6 +48,7 @@ ANALYSIS: dict[str, Any] = SUMMARY | {
             "cost_usd": 0.0,
             "latency_ms": 812.4,
             "time_to_first_token_ms": 95.1,
+            "cold_start_ms": None,
             "attempts": 1,
             "history": [],
             "cached": False,
@@ -64,6 +66,7 @@ ANALYSIS: dict[str, Any] = SUMMARY | {
             "cost_usd": None,
             "latency_ms": None,
             "time_to_first_token_ms": None,
+            "cold_start_ms": None,
             "attempts": 3,
             "history": [],
             "cached": False,
@@ -147,6 +150,39 @@ USAGE: dict[str, Any] = {
         "tokens_per_second": 87.3,
     },
     "truncated": False,
+}
+
+
+OPERATION_ACCEPTED: dict[str, Any] = {
+    "operation_id": JOB_ID,
+    "model_id": "local-smollm2",
+    "state": "queued",
+    "links": operation_links(JOB_ID).model_dump(),
+}
+
+OPERATION: dict[str, Any] = {
+    "operation_id": JOB_ID,
+    "kind": "run",
+    "model_id": "local-smollm2",
+    "status": "running",
+    "created_at": CREATED_AT,
+    "started_at": "2026-11-21T05:06:50.121870+00:00",
+    "finished_at": None,
+    "progress": {"phase": "starting", "reason": None, "details": None},
+    "result": None,
+    "error": None,
+    "links": operation_links(JOB_ID).model_dump(),
+}
+
+INFERENCE: dict[str, Any] = {
+    "model_id": "local-smollm2",
+    "response": "Air scatters blue light more than red.",
+    "finish_reason": "stop",
+    "usage": {"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21, "cached_prompt_tokens": 0},
+    "latency_ms": 812.4,
+    "cold_start": True,
+    "cold_start_ms": 4180.2,
+    "job_id": JOB_ID,
 }
 
 

@@ -16,7 +16,7 @@ from api.gateway.app import is_for_gateway
 from api.hosts import HostGuard
 from api.metrics import Metrics
 from api.observing import Observing
-from api.routes import analyses, catalog, health, jobs, usage
+from api.routes import analyses, catalog, fleet, health, inference, jobs, usage
 from api.runtime import Runtime
 from api.turnstile import Turnstile
 from common.catalog.current import current_catalog
@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
     )
-    routers = [routes.router for routes in (analyses, jobs, catalog, usage, health)]
+    routers = [routes.router for routes in (analyses, jobs, catalog, fleet, inference, usage, health)]
     errors.install(app, [route for router in routers for route in router.routes])
     openapi.complete(app, is_key_required=needs_key)
     for router in routers:

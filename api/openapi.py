@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from api.gateway import openapi as gateway
 from api.problems import MEDIA_TYPE, Problem
 from common.contracts.analyses import AnalysisRequest
+from common.contracts.fleet import InferenceRequest, RunRequest, StopRequest
 
 DESCRIPTION = """
 Ask many models at once, compare and judge their answers, as durable jobs.
@@ -25,6 +26,7 @@ TAGS = [
     {"name": "Analyses", "description": "One prompt for many models, and what becomes of the answers."},
     {"name": "Jobs", "description": "Any job by its id, whatever its kind."},
     {"name": "Catalog", "description": "What can be asked for."},
+    {"name": "Models in containers", "description": "Those that are started here when they are asked for."},
     gateway.TAG,
     {"name": "Usage", "description": "What calls came to: tokens, cost, latency and failures."},
     {"name": "Health", "description": "Whether it works, and how much it does."},
@@ -45,7 +47,8 @@ MEANINGS = {
     421: "The Host header names another server.",
     422: "A field is wrong; `errors` names it.",
     429: "Too much work is waiting; `Retry-After` says when to come back.",
-    503: "Postgres is away; `Retry-After` says when to come back.",
+    502: "The model's server failed.",
+    503: "Postgres is away, or a model cannot be started; `Retry-After` says when to come back.",
 }
 RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
 STRING = {"type": "string"}
@@ -57,7 +60,7 @@ SUBMITTED = {
 REQUEST_ID = {"description": "The request's id: the caller's own, or a new one.", "schema": STRING}
 
 REFERENCE = "#/components/schemas/{model}"
-SCHEMAS: tuple[type[BaseModel], ...] = (Problem, AnalysisRequest)
+SCHEMAS: tuple[type[BaseModel], ...] = (Problem, AnalysisRequest, RunRequest, StopRequest, InferenceRequest)
 
 UNUSED = frozenset({"HTTPValidationError", "ValidationError"})
 

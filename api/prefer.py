@@ -13,10 +13,11 @@ class Preference:
     applied: str | None = None
 
 
-def parse_prefer(header: str | None) -> Preference:
+def parse_prefer(header: str | None, *, usual_wait_seconds: int = 0) -> Preference:
     """Read `wait=SECONDS` and `respond-async`; what is unknown or malformed is ignored, as the RFC asks.
 
-    Both together mean: wait that long, then answer 202. A wait is bounded to MAX_WAIT_SECONDS.
+    Both together mean: wait that long, then answer 202. A wait is bounded to MAX_WAIT_SECONDS. Who prefers neither
+    waits as is usual there.
     """
     preferences = _split(header or "")
     wait = preferences.get("wait", "")
@@ -25,7 +26,7 @@ def parse_prefer(header: str | None) -> Preference:
         return Preference(seconds, f"wait={seconds}")
     if "respond-async" in preferences:
         return Preference(0, "respond-async")
-    return Preference()
+    return Preference(usual_wait_seconds)
 
 
 def _split(header: str) -> dict[str, str]:

@@ -6,7 +6,19 @@ from api.database import Row
 from common.catalog.catalog import Catalog
 from common.contracts.analyses import Analysis
 from common.contracts.jobs import TERMINAL
-from common.errors import JobNotFinished, ModelGone, ModelNotFound
+from common.documents import is_analysis
+from common.errors import InvalidInput, JobNotFinished, ModelGone, ModelNotFound
+
+
+def asked_by(row: Row) -> Analysis:
+    """The request of this job's row, as it was resolved then.
+
+    Raises:
+        InvalidInput: it was asked for otherwise.
+    """
+    if not is_analysis(row):
+        raise InvalidInput("Operations are not submitted again: ask for the model anew.", field="job_id")
+    return Analysis(**row["request"])
 
 
 def again(row: Row, catalog: Catalog, job_id: UUID) -> Analysis:
@@ -21,7 +33,7 @@ def again(row: Row, catalog: Catalog, job_id: UUID) -> Analysis:
     """
     if row["status"] not in TERMINAL:
         raise JobNotFinished
-    analysis = Analysis(**row["request"]).model_copy(update={"seed": str(job_id)})
+    analysis = asked_by(row).model_copy(update={"seed": str(job_id)})
     if gone := [model for model in models_of(analysis) if not _is_known(model, catalog)]:
         raise ModelGone(gone)
     return analysis

@@ -20,12 +20,16 @@ from api.health import Health
 from api.jobs import Jobs
 from api.metering import Metering
 from api.metrics import Metrics
+from api.operations import Operations
 from api.submit import Submissions
 from common.catalog.catalog import Catalog
 from common.circuits import Circuits
 from common.database.connect import connect
 from common.doorbell import Doorbell, producer_app
 from common.events import EventLog
+from common.fleet.bell import Bell
+from common.fleet.fleet import Fleet
+from common.fleet.rows import PostgresRows
 from common.patterns.load import Patterns
 from common.providers.registry import Providers
 from common.reloading import Reloaded
@@ -59,7 +63,12 @@ class Runtime:
         self.database = Database(connect(database_url, pool_size=POOL_SIZE))
         self.redis: Redis = Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2, socket_keepalive=True)
         self.events = EventLog(self.redis)
-        self.doorbell = Doorbell(producer_app(redis_url))
+        producer = producer_app(redis_url)
+        self.doorbell = Doorbell(producer)
+        rows = PostgresRows(self.database.fetch)
+        self._bell = Bell(producer, rows)
+        self._fleet = Fleet(rows, ring=self._bell.ring)
+        self.operations = Operations(self.database, self._bell)
         self.telemetry = telemetry_of(settings, "api")
         self.jobs = Jobs(self.database, self.redis, self.events, self.telemetry)
         # Reads of event streams wait; a read that outlives them all means a dead connection.
@@ -72,7 +81,7 @@ class Runtime:
         self.hub = Hub(RedisSource(self._reading, self.redis), PostgresEndings(self.database))
         metrics.watch(self.hub)
         metrics.watch_files(catalog, patterns)
-        self.providers = Providers(settings, catalog.current)
+        self.providers = Providers(settings, catalog.current, self._fleet)
         circuits = Circuits(
             self.redis, failures=settings.ultra_circuit_failures, open_seconds=settings.ultra_circuit_open_seconds
         )
@@ -140,6 +149,8 @@ class Runtime:
         await self._gateway.close()
         self.metrics.registry.unregister(self.metering)
         await self.metering.close()
+        await self._fleet.close()
+        await self._bell.close()
         await self.doorbell.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.events.drain(), DRAIN_SECONDS)

@@ -8,17 +8,21 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy.exc import DataError
 
 from api.backlog import Backlog
 from api.database import Database, Row
+from api.inference import analysis_of
 from api.retry import again
 from common.batching import Batcher
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ERROR_CLASSES, Fallbacks
+from common.catalog.local import LocalModel
 from common.contracts.analyses import Analysis, AnalysisOptions, AnalysisRequest, AskedModel, JobAccepted
 from common.contracts.analysis_types import BUILT_IN_NAMES, analysis_types
 from common.contracts.calls import Routing
+from common.contracts.fleet import InferenceRequest
 from common.contracts.patterns import Pattern
 from common.database import jobs
 from common.documents import analysis_links
@@ -172,6 +176,16 @@ class Submissions:
         request_hash = fingerprint(request) if idempotency_key else None
         return await self._store(Submission(job_id, owner, analysis, idempotency_key, request_hash, lane=lane))
 
+    async def infer(
+        self, request: InferenceRequest, entry: LocalModel, *, owner: str, idempotency_key: str | None
+    ) -> Accepted:
+        """Store the job of one call to this model; the rest is as with `submit`."""
+        lane = self._backlog.admit(owner)
+        job_id = uuid7()
+        analysis = analysis_of(request, entry, str(job_id))
+        request_hash = fingerprint(request) if idempotency_key else None
+        return await self._store(Submission(job_id, owner, analysis, idempotency_key, request_hash, lane=lane))
+
     async def retry(self, row: Row, *, idempotency_key: str | None) -> Accepted:
         """Store the ended job of this row again, as a new job of the same owner; the old one stays as it is.
 
@@ -243,7 +257,7 @@ def idempotency_key(header: str | None) -> str | None:
     raise InvalidInput("must be 1 to 255 printable ASCII characters", field="Idempotency-Key")
 
 
-def fingerprint(request: AnalysisRequest) -> str:
+def fingerprint(request: BaseModel) -> str:
     """Equal for equal requests, however their JSON was written.
 
     Defaults are left out, so that an option we add later changes no earlier request's.

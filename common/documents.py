@@ -7,7 +7,9 @@ from typing import Any
 from common.contracts.analyses import AnalysisDocument, AnalysisSummary, AskedModel
 from common.contracts.calls import Answer
 from common.contracts.dead_letters import DeadCall
+from common.contracts.fleet import OperationDocument
 from common.contracts.jobs import JobDocument, Links, Progress
+from common.fleet.documents import is_operation, operation
 
 Row = Mapping[str, Any]
 
@@ -56,8 +58,10 @@ def is_analysis(row: Row) -> bool:
     return "analysis_type" in row["request"]
 
 
-def whole(row: Row) -> AnalysisDocument | JobDocument:
+def whole(row: Row) -> AnalysisDocument | JobDocument | OperationDocument:
     """All that there is to say about a job, from its row with its `calls`."""
+    if is_operation(row):
+        return operation(row)
     return analysis(row) if is_analysis(row) else job(row)
 
 

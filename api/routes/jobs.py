@@ -9,11 +9,11 @@ from api.dependencies import JobId, ReaderDep, RuntimeDep, SubmitterDep
 from api.examples import ACCEPTED, DEAD_PAGE, JOB, shown
 from api.openapi import SUBMITTED, header_parameter, problems
 from api.responses import document, etag_responses, job_document, unchanged
-from api.retry import models_of
+from api.retry import asked_by, models_of
 from api.routes.watching import EVENT_RESPONSES, EVENTS_EXTRA, watch
 from api.submit import MAX_KEY_CHARACTERS, idempotency_key
 from common import documents
-from common.contracts.analyses import Analysis, JobAccepted
+from common.contracts.analyses import JobAccepted
 from common.contracts.dead_letters import DeadPage
 from common.contracts.jobs import JobDocument
 from common.contracts.limits import UNLIMITED
@@ -119,7 +119,7 @@ async def retry_job(job_id: JobId, request: Request, runtime: RuntimeDep, caller
     key = idempotency_key(request.headers.get("idempotency-key"))
     row = await runtime.jobs.load(job_id, caller)
     if caller.limits != UNLIMITED:
-        await runtime.metering.let_in(caller, models_of(Analysis(**row["request"])))
+        await runtime.metering.let_in(caller, models_of(asked_by(row)))
     accepted = await runtime.submissions.retry(row, idempotency_key=key)
     runtime.metrics.submissions.inc()
     sent = {"location": accepted.job.links.self}

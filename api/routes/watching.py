@@ -33,13 +33,23 @@ EVENT_SCHEMA = {
 EVENT_RESPONSES: Responses = {
     200: {
         "description": (
-            "`job.status {status, progress}`, `call.started {call, model, attempt}`, `call.delta {call, model, "
-            "text}`, `call.reset {call, attempt}` (forget this call's deltas), `call.finished` and `call.failed` "
-            "`{call, model, answer}`, and last `job.finished` with the whole document. A comment every 15 s."
+            "`job.status {status, progress}`, `call.waiting {call, model, state, reason, progress}` (its model is "
+            "being started), `call.started {call, model, attempt}`, `call.delta {call, model, text}`, `call.reset "
+            "{call, attempt}` (forget this call's deltas), `call.finished` and `call.failed` `{call, model, answer}`, "
+            "and last `job.finished` with the whole document. A comment every 15 s."
         ),
         "content": {MEDIA_TYPE: {"itemSchema": EVENT_SCHEMA, "example": EXAMPLE}},
     },
     204: {"description": "The last event of this job was `Last-Event-ID`: do not come back."},
+}
+
+OPERATION_EVENT_RESPONSES: Responses = {
+    200: {
+        "description": "`job.status {status, progress: {phase, reason, …}}`, and last `job.finished` with the "
+        "operation. A comment every 15 s.",
+        "content": {MEDIA_TYPE: {"itemSchema": EVENT_SCHEMA}},
+    },
+    204: {"description": "The last event of this operation was `Last-Event-ID`: do not come back."},
 }
 
 EVENTS_EXTRA: dict[str, Any] = {

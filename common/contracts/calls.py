@@ -111,6 +111,9 @@ class Answer(BaseModel):
     cost_usd: float | None = Field(None, description="0 for local models, null where no price is known.")
     latency_ms: float | None = Field(None, description="From the request's start to its last token.")
     time_to_first_token_ms: float | None = None
+    cold_start_ms: float | None = Field(
+        None, description="How long its model took to start; null where it ran already. Not part of the latency."
+    )
     attempts: int = Field(0, description="Upstream requests made for this answer.")
     history: list[Attempt] = Field([], description="What each try before the last one met, oldest first.")
     cached: bool = Field(False, description="An equal call's answer: its usage is shown, and it cost nothing.")

@@ -5,6 +5,7 @@ Each event is one entry of the job's Redis stream; the entry's id is the SSE id.
 | name           | data                                             |
 | -------------- | ------------------------------------------------ |
 | `job.status`   | `{status, progress}`                             |
+| `call.waiting` | `{call, model, state, reason, progress}`: its model is being started |
 | `call.started` | `{call, model, attempt}`                         |
 | `call.delta`   | `{call, model, text}`                            |
 | `call.reset`   | `{call, attempt}`: forget this call's deltas     |
@@ -18,5 +19,12 @@ Each event is one entry of the job's Redis stream; the entry's id is the SSE id.
 from typing import Literal
 
 EventName = Literal[
-    "job.status", "call.started", "call.delta", "call.reset", "call.finished", "call.failed", "job.finished"
+    "job.status",
+    "call.waiting",
+    "call.started",
+    "call.delta",
+    "call.reset",
+    "call.finished",
+    "call.failed",
+    "job.finished",
 ]

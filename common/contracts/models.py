@@ -20,7 +20,7 @@ class ModelDocument(BaseModel):
     default: bool = Field(False, description="Asked where a request names no models.")
     available: bool = Field(description="Whether these settings can serve it; its server was not asked.")
     reason: str | None = Field(description="Why it is not available.")
-    state: str | None = Field(description="Of a model whose containers we run; null for others.")
+    state: str | None = Field(description="Of a model in a container (`GET /models`); null for others.")
     context_window: int | None = Field(description="Tokens, prompt and answer together.")
     capabilities: list[str]
     fallbacks: list[str] = Field(description="Models that are asked in its place, in this order.")

@@ -15,9 +15,11 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from common.contracts.jobs import JobStatus
 from common.database.tables import jobs
+from common.fleet.operations import RUN, STOP
 
 # 5 to 10 ms of looking.
 WALK = 10_000
+OPERATIONS = (RUN, STOP)
 _COLUMNS = [
     jobs.c[name]
     for name in ("id", "kind", "status", "models", "total", "pending", "created_at", "started_at", "finished_at")
@@ -42,7 +44,8 @@ def page(
     walk: int = WALK,
 ) -> "Select[Any] | CompoundSelect[Any]":
     """Newest first, no payloads, from just below `before`; `owner` None sees everybody's. `cut` makes a page of it."""
-    place: list[ColumnElement[bool]] = []
+    # Operations on models have a place of their own. There are few, so none is walked past for long.
+    place: list[ColumnElement[bool]] = [jobs.c.kind.not_in(OPERATIONS)]
     if owner is not None:
         place.append(jobs.c.owner == owner)
     if before is not None:

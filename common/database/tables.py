@@ -70,6 +70,14 @@ jobs = Table(
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
     Index("ix_jobs_due", "due_at", postgresql_where=text("status IN ('queued', 'running')")),
+    # Of the operations of a kind on a model one goes on at a time (common/fleet/beginning.py).
+    Index(
+        "uq_jobs_operation",
+        "kind",
+        text("(request ->> 'model_id')"),
+        unique=True,
+        postgresql_where=text("kind IN ('model_run', 'model_stop') AND status IN ('queued', 'running')"),
+    ),
     # whose turn it is, and how many an owner has at work
     Index("ix_jobs_live", "owner", "status", "due_at", postgresql_where=text("status IN ('queued', 'running')")),
     # A status change touches every index that covers the row. These cover ended ones alone, so that a job pays

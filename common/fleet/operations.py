@@ -4,13 +4,14 @@ Such a row has no `due_at`, so that no sweep rings for it, and its request is `{
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-RUN, STOP = "model_run", "model_stop"
+RUN: Final = "model_run"
+STOP: Final = "model_stop"
 Kind = Literal["model_run", "model_stop"]
 
 _LIVE = text(

@@ -5,6 +5,6 @@ but what the request carries.
 
 def register_all() -> None:
     """Make every recipe known; importing one registers it."""
-    from worker.workflows import comparative, factual
+    from worker.workflows import comparative, factual, inference
 
-    del comparative, factual
+    del comparative, factual, inference

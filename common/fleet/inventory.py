@@ -1,0 +1,24 @@
+"""The statements by which people are shown what the fleet runs on."""
+
+from sqlalchemy import TextClause, text
+
+from common.fleet.rows import LIVE_SECONDS
+
+_NODES = text(
+    """
+    SELECT name, limit_bytes, free_bytes, available_bytes, seen_at,
+           seen_at > now() - make_interval(secs => :seconds) AS is_live
+    FROM nodes ORDER BY name
+    """
+)
+_GPUS = text("SELECT * FROM gpus ORDER BY node, index")
+
+
+def nodes() -> TextClause:
+    """Every machine that ever had a lifecycle worker."""
+    return _NODES.bindparams(seconds=LIVE_SECONDS)
+
+
+def gpus() -> TextClause:
+    """Their GPUs, as they were seen last."""
+    return _GPUS
