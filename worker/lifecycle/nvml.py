@@ -72,7 +72,7 @@ class Nvml:
                 continue
             gpus += found
             taken += len(found)
-        return Reading(tuple(gpus), tuple(faults))
+        return Reading(tuple(gpus), tuple(faults) if taken else ("NVML finds no GPU",))
 
     def _devices(self, number: int) -> Iterator[Any]:
         """The GPU, or where MIG divides it its parts: those are what containers are given, and are counted instead."""
