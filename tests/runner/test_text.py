@@ -28,6 +28,23 @@ def test_half_a_character_at_the_end_is_shown_as_what_it_is() -> None:
     assert spelling.rest() == "\N{REPLACEMENT CHARACTER}"
 
 
+def test_bytes_that_are_never_a_text_are_not_held_back_for_ever() -> None:
+    spelling = Spelling(decode)
+    shown = [spelling.add(0xFF) for _ in range(200)]
+    assert all(len(part) <= 1 for part in shown)
+    assert len("".join(shown)) > 190
+    assert "".join(shown) + spelling.rest() == decode([0xFF] * 200)
+
+
+@given(st.lists(st.text("éß漢\N{GRINNING FACE}a", min_size=1), min_size=1), st.integers(1, 3))
+def test_tokens_that_each_end_inside_a_character_are_shown_as_they_come(parts: list[str], shift: int) -> None:
+    whole = "".join(parts).encode()
+    tokens = [whole[at : at + shift] for at in range(0, len(whole), shift)]
+    spelling = Spelling(lambda numbers: b"".join(tokens[number] for number in numbers).decode(errors="replace"))
+    shown = [spelling.add(number) for number in range(len(tokens))]
+    assert "".join(shown) + spelling.rest() == whole.decode()
+
+
 @given(st.lists(st.text("ab")), st.lists(st.text("ab", min_size=1, max_size=4), max_size=3))
 def test_a_text_ends_before_its_first_stop_however_it_is_cut(parts: list[str], stops: list[str]) -> None:
     cutting = Cutting(stops)

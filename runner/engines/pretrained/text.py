@@ -4,37 +4,50 @@ from collections.abc import Callable, Sequence
 
 # What a tokenizer writes for bytes that are no whole character yet.
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+# The bytes of the longest character, and so the most tokens that one can be spread over.
+MOST_BYTES = 4
+# Of bytes that will never be text, this many tokens are looked at again each time.
+LONGEST_WINDOW = 64
 
 
 class Spelling:
     """Tokens in, text out, each character once and whole.
 
     A token alone cannot be spelled: its spaces and bytes depend on its neighbours. So a window of tokens is
-    spelled twice, without and with the newest, and what the newest adds is the difference.
+    spelled anew with each, and what is longer than before is new.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
         self._decode = decode
-        self._tokens: list[int] = []
-        self._begin = 0
+        self._window: list[int] = []
         self._shown = 0
+        """Characters of the window's text."""
+        self._held = 0
+        """Tokens of the window since the last whole character."""
 
     def add(self, token: int) -> str:
         """What this token adds; nothing while a character is incomplete."""
-        self._tokens.append(token)
-        added = self._added()
-        return "" if added.endswith(INCOMPLETE) else self._show(added)
+        self._window.append(token)
+        self._held += 1
+        text = self._decode(self._window)
+        if not text.endswith(INCOMPLETE):
+            return self._show(text, until=len(text), keep=self._held)
+        if self._held < MOST_BYTES:
+            return ""
+        # All but the end is certain by now, whole or not.
+        incomplete = min(len(text) - len(text.rstrip(INCOMPLETE)), MOST_BYTES - 1)
+        return self._show(text, until=len(text) - incomplete, keep=LONGEST_WINDOW, unshown=incomplete)
 
     def rest(self) -> str:
         """What was held back, at the end of the answer."""
-        return self._show(self._added())
+        return self._decode(self._window)[self._shown :]
 
-    def _added(self) -> str:
-        before = self._decode(self._tokens[self._begin : self._shown])
-        return self._decode(self._tokens[self._begin :])[len(before) :]
-
-    def _show(self, added: str) -> str:
-        self._begin, self._shown = self._shown, len(self._tokens)
+    def _show(self, text: str, *, until: int, keep: int, unshown: int = 0) -> str:
+        added = text[self._shown : until]
+        self._window = self._window[-keep:]
+        self._shown = len(self._decode(self._window)) - unshown
+        if not unshown:
+            self._held = 0
         return added
 
 
