@@ -11,13 +11,16 @@ from prometheus_client.registry import Collector
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from api import fleet_figures
 from api.database import Database
+from api.fleet_figures import FleetRows
 from api.recoveries import Recoveries, families, recoveries
 from api.unpriced import Unpriced
 from api.workforce import NEEDED_QUEUES, workers_by_queue
 from common.circuits import Circuits
 from common.database import calls, jobs, waiting
 from common.errors import DependencyDown
+from common.fleet import inventory, wishes
 from common.lanes import Lane, queue_key
 
 FRESH_SECONDS = 2.0
@@ -27,12 +30,13 @@ LIVE_STATUSES = ("queued", "running")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What Postgres says of the queues."""
+    """What Postgres says of the queues, and of the fleet."""
 
     jobs: dict[str, int]
     calls: dict[tuple[str, str], int]
     oldest_seconds: dict[str, float]
     overdue_seconds: float
+    fleet: FleetRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Figures(Collector):
         yield GaugeMetricFamily("ultra_broker_up", "1 if Redis answered.", value=brokered is not None)
         if stored is not None:
             yield from _from_postgres(stored)
+            yield from fleet_figures.families(stored.fleet)
         if brokered is not None:
             yield from _from_redis(brokered)
             yield from families(brokered.recoveries)
@@ -94,11 +99,12 @@ class Figures(Collector):
 
     async def _ask_database(self) -> Stored | None:
         try:
-            by_status, by_queue, oldest, overdue, _ = await asyncio.gather(
+            by_status, by_queue, oldest, overdue, fleet, _ = await asyncio.gather(
                 self._database.fetch(jobs.count_by_status(), seconds=ASK_SECONDS),
                 self._database.fetch(calls.count_by_status(), seconds=ASK_SECONDS),
                 self._database.fetch(waiting.oldest(self._grace), seconds=ASK_SECONDS),
                 self._database.fetch(jobs.overdue(), seconds=ASK_SECONDS),
+                self._fleet(),
                 self._unpriced.look(seconds=ASK_SECONDS),
             )
         except DependencyDown:
@@ -108,7 +114,12 @@ class Figures(Collector):
             calls={(row["queue"], row["status"]): row["count_1"] for row in by_queue},
             oldest_seconds=dict.fromkeys(NEEDED_QUEUES, 0.0) | {row["queue"]: row["seconds"] for row in oldest},
             overdue_seconds=float(overdue[0]["seconds"]),
+            fleet=fleet,
         )
+
+    async def _fleet(self) -> FleetRows:
+        statements = inventory.nodes(), inventory.gpus(), wishes.look()
+        return FleetRows(*await asyncio.gather(*(self._database.fetch(one, seconds=ASK_SECONDS) for one in statements)))
 
     async def _ask_broker(self) -> Brokered | None:
         try:
