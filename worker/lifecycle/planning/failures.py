@@ -27,12 +27,8 @@ def backoff_seconds(failures: int, policy: Policy) -> float:
 
 
 def failed(desired: Desired, fault: Fault, now: datetime, policy: Policy, *, instance: Instance | None = None) -> Fail:
-    """Count a failure: of an instance, or of what comes before there is one.
-
-    One that had been well for long enough fails for the first time, and so does another spec.
-    """
-    is_first = desired.failed_spec != desired.spec or (instance is not None and _was_well(instance, now, policy))
-    failures = 1 if is_first else desired.failures + 1
+    """Count a failure: of an instance, or of what comes before there is one. Another spec fails for the first time."""
+    failures = desired.failures + 1 if desired.failed_spec == desired.spec else 1
     retry_at = None if fault.is_fatal else now + timedelta(seconds=backoff_seconds(failures, policy))
     gives_up = fault.is_fatal or failures >= policy.failures_to_give_up
     return Fail(
@@ -83,8 +79,3 @@ def standing(desired: Desired, now: datetime, policy: Policy) -> Refuse | Backof
     if not has_asked(desired) and (desired.failures == 0 or (is_given_up and not desired.is_pinned)):
         return Rest()
     return None
-
-
-def _was_well(instance: Instance, now: datetime, policy: Policy) -> bool:
-    end = instance.ended_at or now
-    return instance.proved_at is not None and end - instance.proved_at >= timedelta(seconds=policy.healthy_seconds)

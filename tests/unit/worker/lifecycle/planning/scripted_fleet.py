@@ -44,6 +44,7 @@ class Container:
     calls: list[Call] = field(default_factory=list)
     idle_since: datetime | None = None
     is_silent: bool = False
+    told_at: datetime | None = None
 
     @property
     def is_up(self) -> bool:
@@ -65,6 +66,11 @@ class Machine:
     is_alive: bool = True
     seen_at: datetime = START
     is_stale: bool = False  # what it observes is old
+    was_away: bool = False
+    engine: str = ""  # nodes with the same see each other's containers
+
+    def __post_init__(self) -> None:
+        self.engine = self.engine or self.name
 
 
 class ScriptedFleet:
@@ -80,6 +86,7 @@ class ScriptedFleet:
         self.present: set[str] | None = None  # None: every model is everywhere
         self.pulls: dict[str, Fault | None] = {}
         self.load_seconds = 2.0
+        self.leave_seconds = 0.0
         self.exits_of: dict[str, int] = {}  # models that end while they load, with this code
         self.takes: dict[str, int] = {}  # models that take another amount than they declare
         self.log: list[Effect] = []
@@ -121,6 +128,8 @@ class ScriptedFleet:
 
     def settle(self) -> None:
         """Do what is to be done at this moment, until nobody has anything to do."""
+        for machine in self.machines.values():
+            machine.seen_at = self.now if machine.is_alive else machine.seen_at
         self._work()
         for _ in range(60):
             done = [effect for machine in self.machines.values() if machine.is_alive for effect in self.turn(machine)]
@@ -131,7 +140,6 @@ class ScriptedFleet:
 
     def turn(self, machine: Machine) -> list[Effect]:
         """One plan of one node, carried out."""
-        machine.seen_at = self.now
         effects = self.plan(machine)
         self._carry_out(machine, effects)
         return effects
@@ -152,7 +160,8 @@ class ScriptedFleet:
     # What can be seen
 
     def observe(self, machine: Machine) -> Observed:
-        mine = [self._seen(one) for one in self.containers.values() if one.instance.node == machine.name]
+        on_it = {one.name for one in self.machines.values() if one.engine == machine.engine}
+        mine = [self._seen(one) for one in self.containers.values() if one.instance.node in on_it]
         age = timedelta(seconds=60 if machine.is_stale else 0)
         present = frozenset(self.rows) if self.present is None else frozenset(self.present)
         return Observed(self.now - age, self.now, tuple(mine), present, dict(self.pulls))
@@ -214,7 +223,11 @@ class ScriptedFleet:
                 self.end(one.instance.container, code)
                 return
             one.idle_since = self.now
-        if one.instance.stop_by is not None and not one.calls:
+        if (
+            one.told_at is not None
+            and not one.calls
+            and self.now >= one.told_at + timedelta(seconds=self.leave_seconds)
+        ):
             self.end(one.instance.container, 0)
 
     def _serve(self, call: Call) -> None:
@@ -321,6 +334,7 @@ class ScriptedFleet:
     def _stopping(self, container: str, stop_by: datetime, reason: str) -> None:
         one = self.containers[container]
         earlier = min(stop_by, one.instance.stop_by or stop_by)
+        one.told_at = one.told_at or self.now
         one.instance = replace(one.instance, stop_by=earlier, stop_reason=one.instance.stop_reason or reason)
 
 

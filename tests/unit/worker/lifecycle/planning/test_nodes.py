@@ -101,6 +101,9 @@ def with_orphan() -> tuple[ScriptedFleet, str]:
 
 def test_a_container_of_an_old_generation_is_drained_and_removed_before_the_next_is_made() -> None:
     fleet, orphan = with_orphan()
+    fleet.leave_seconds = 3
+    fleet.advance(1)
+    assert list(fleet.containers) == [orphan]
     fleet.advance(10)
     assert orphan not in fleet.containers
     assert [one.instance.generation for one in fleet.containers.values()] == [8]
@@ -131,14 +134,29 @@ def test_a_container_of_a_model_that_has_no_row_is_removed() -> None:
     assert orphan not in fleet.containers
 
 
-def test_a_container_of_another_living_node_on_the_same_engine_is_left_alone() -> None:
-    fleet = two(model("a", ttl_seconds=None))
+def on_one_engine() -> tuple[ScriptedFleet, str, str]:
+    """A model that is ready on one of two nodes with the same engine: the fleet, that node, and the other."""
+    fleet = ScriptedFleet(
+        Machine("one", 4 * GIB, engine="e"),
+        Machine("two", 4 * GIB, engine="e"),
+        models=[model("a", ttl_seconds=None)],
+    )
     fleet.ask("a")
     fleet.advance(5)
-    its = fleet.container_of("a")
-    owner, other = fleet.rows["a"].node, next(name for name in fleet.machines if name != fleet.rows["a"].node)
-    observe = fleet.observe
-    both = lambda machine: replace(observe(machine), instances=observe(fleet.machines[owner]).instances)  # type: ignore[index]  # noqa: E731
-    fleet.observe = both  # type: ignore[method-assign]
+    owner = fleet.container_of("a").instance.node
+    return fleet, owner, next(name for name in fleet.machines if name != owner)
+
+
+def test_a_container_of_another_living_node_on_the_same_engine_is_left_alone() -> None:
+    fleet, _, other = on_one_engine()
     assert fleet.plan(fleet.machines[other]) == []
-    assert its.is_up
+    assert fleet.container_of("a").is_serving
+
+
+def test_a_container_of_a_lost_node_on_the_same_engine_is_replaced() -> None:
+    fleet, owner, other = on_one_engine()
+    left = fleet.container_of("a").instance.container
+    fleet.machines[owner].is_alive = False
+    fleet.advance(90)
+    assert left not in fleet.containers
+    assert fleet.container_of("a").instance.node == other

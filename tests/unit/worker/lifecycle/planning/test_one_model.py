@@ -85,6 +85,17 @@ def test_idle_time_counts_from_the_end_of_the_last_call() -> None:
     assert one.containers == {}
 
 
+def test_asking_for_a_ready_model_keeps_it() -> None:
+    one = fleet(ttl_seconds=60)
+    one.ask("a")
+    one.advance(50)
+    one.change("a", wanted_at=one.now)
+    one.advance(59)
+    assert one.state_of("a") is State.READY
+    one.advance(2)
+    assert one.state_of("a") is State.STOPPED
+
+
 @pytest.mark.parametrize("fields", [{"is_pinned": True}, {"ttl_seconds": None}])
 def test_a_model_that_is_pinned_or_has_no_ttl_stays(fields: dict[str, object]) -> None:
     one = fleet(**fields)
@@ -179,6 +190,17 @@ def test_a_crash_loop_is_told_to_those_who_wait_and_slows_down() -> None:
     one.ask("a")
     one.advance(10)
     assert kinds(one).count("Create") == 4, "asked anew, tried anew"
+
+
+def test_a_pinned_model_is_tried_again_though_nobody_asks() -> None:
+    one = fleet(is_pinned=True)
+    one.exits_of["a"] = 6
+    one.ask("a")
+    one.advance(30)
+    assert one.state_of("a") is State.FAILED
+    one.exits_of.clear()
+    one.advance(60)
+    assert one.state_of("a") is State.READY
 
 
 def test_backoff_doubles_up_to_its_bound() -> None:

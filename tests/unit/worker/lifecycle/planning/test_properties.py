@@ -144,6 +144,7 @@ class AnyFleet(RuleBasedStateMachine):
     @rule(is_alive=st.booleans())
     def a_node_comes_and_goes(self, is_alive: bool) -> None:
         self.fleet.machines["there"].is_alive = is_alive
+        self.fleet.machines["there"].was_away |= not is_alive
         self.fleet.settle()
 
     @invariant()

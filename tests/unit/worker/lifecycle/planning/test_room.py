@@ -135,6 +135,28 @@ def test_room_that_is_being_made_for_one_is_not_taken_by_another() -> None:
     assert [call.outcome for call in fleet.calls] == ["answered"] * 3
 
 
+def test_what_is_free_is_not_handed_out_if_it_is_part_of_what_another_waits_for() -> None:
+    fleet = host(model("a", 3 * GIB), model("b", 3584 * MIB), model("c", 768 * MIB))
+    fleet.leave_seconds = 10
+    fleet.ask("a")
+    fleet.advance(10)
+    fleet.ask("b", seconds=20)
+    fleet.settle()
+    fleet.ask("c")
+    fleet.advance(15)
+    assert (fleet.state_of("b"), fleet.state_of("c")) == (State.READY, State.QUEUED)
+
+
+def test_a_pinned_model_stays_where_another_one_can_leave() -> None:
+    fleet = host(model("kept", GIB, is_pinned=True), model("other", GIB), model("new", 2 * GIB))
+    for name in ("kept", "other"):
+        fleet.ask(name)
+        fleet.advance(10)
+    fleet.ask("new")
+    fleet.advance(10)
+    assert retired(fleet) == ["other"]
+
+
 def test_no_more_than_two_load_on_the_host_at_once() -> None:
     fleet = host(*(model(name, 256 * MIB) for name in "abcd"))
     for name in "abcd":
