@@ -70,7 +70,7 @@ class DockerEngine:
             NoSuchContainer: there is none.
         """
         try:
-            return container_of(await self._connection.json("GET", f"containers/{quote(container)}/json"))
+            return container_of(await self._connection.json("GET", f"containers/{quote(container, safe='')}/json"))
         except EngineRefused as error:
             raise _missing(error) from error
 

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from common.catalog.local import LocalModel
 from common.fleet.contracts import Fault
 from common.fleet.store import FleetStore
@@ -17,7 +19,7 @@ from worker.lifecycle.engine_errors import EngineError, NoSuchImage
 from worker.lifecycle.engines import IMAGES, RUNNERS, image_of
 from worker.lifecycle.observing import fault_of_end
 from worker.lifecycle.template import Site, Weights, puller_config, puller_name
-from worker.lifecycle.weights import MODELS, Missing, WeightsFolder
+from worker.lifecycle.weights import Missing, WeightsFolder
 
 # People look at progress; the row need not change more often.
 PROGRESS_SECONDS = 1.0
@@ -116,22 +118,24 @@ class Fetching:
             await show({"done_bytes": tally.done_bytes, "total_bytes": tally.total_bytes})
 
     async def _pull_weights(self, entry: LocalModel, missing: Missing) -> None:
-        """Raises: EngineError: the engine's, or what the container said before it failed."""
-        mount, user = await asyncio.to_thread(self._folder.prepare, missing.folder)
-        config = puller_config(entry, mount, str(MODELS / missing.folder), user, self._site)
+        """Returns when they are there.
+
+        Raises:
+            EngineError: the engine's, or what the container said before it failed.
+        """
+        mount, user = await asyncio.to_thread(self._folder.prepare, missing)
+        config = puller_config(entry, mount, missing.inside, user, self._site)
+        # One that a worker left behind, which was stopped meanwhile, goes on.
         container = await self._engine.create(puller_name(self._site.installation, entry.id), config)
-        try:
-            await self._engine.start(container)
-            show = self._shows(entry.id, "weights")
-            async for line in self._engine.logs(container, tail=1, follow=True):
-                await show({"said": line.text})
-            ended = await self._engine.inspect(container)
-            last = [line async for line in self._engine.logs(container, tail=LAST_WORDS)]
-        finally:
-            await self._engine.remove(container)
+        await self._engine.start(container)
+        show = self._shows(entry.id, "weights")
+        async for line in self._engine.logs(container, tail=1, follow=True):
+            await show(_progress_in(line.text))
+        ended = await self._engine.inspect(container)
+        last = [line async for line in self._engine.logs(container, tail=LAST_WORDS)]
+        await self._engine.remove(container)
         if ended.exit_code != 0:
             raise WeightsNotPulled(fault_of_end(ended, last).message)
-        await asyncio.to_thread(self._folder.complete, missing.folder)
 
     def _shows(self, model: str, phase: str) -> Callable[[dict[str, Any]], Awaitable[None]]:
         loop = asyncio.get_running_loop()
@@ -144,3 +148,12 @@ class Fetching:
                 await self._store.show_progress(model, {"phase": phase, **progress})
 
         return show
+
+
+def _progress_in(line: str) -> dict[str, Any]:
+    """The bytes that a line of the puller tells of, if any."""
+    try:
+        said = orjson.loads(line)
+        return {"done_bytes": int(said["bytes"]), "total_bytes": int(said["total_bytes"])}
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return {}

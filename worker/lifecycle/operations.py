@@ -11,11 +11,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from common import documents
 from common.contracts.calls import ErrorDetail
+from common.contracts.fleet import OperationProgress
 from common.events import EventSink
 from common.fleet import operations as sql
 from common.fleet.contracts import State
+from common.fleet.documents import operation
 
 Row = Mapping[str, Any]
 
@@ -50,7 +51,7 @@ class Operations:
                     statement = sql.finish(row["id"], ended.status, result=ended.result, error=error)
                     finished = (await connection.execute(statement)).mappings().first()
                     if finished is not None:
-                        self._events.append(row["id"], "job.finished", documents.job(dict(finished)).model_dump())
+                        self._events.append(row["id"], "job.finished", operation(dict(finished)).model_dump())
         self._told = {row["id"]: self._told[row["id"]] for row in live if row["id"] in self._told}
 
     async def _tell(self, connection: AsyncConnection, row: Row) -> None:
@@ -63,8 +64,8 @@ class Operations:
 
 
 def progress_of(row: Row) -> dict[str, Any]:
-    """Where the model is: `{phase, reason, …}`, with the bytes of a pull."""
-    return {"phase": row["state"], "reason": row["reason"], **(row["progress"] or {})}
+    """Where the model is, as an operation's document has it."""
+    return OperationProgress(phase=row["state"], reason=row["reason"], details=row["progress"]).model_dump()
 
 
 def end_of(row: Row) -> Ended | None:

@@ -6,6 +6,7 @@ what a container may do stands here as a constant: no caller of ours can ask for
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
@@ -63,6 +64,8 @@ _HARDENED: dict[str, Any] = {
 # It knows how to pull from Hugging Face, and is small.
 PULLER_IMAGE = IMAGES["llamacpp"]
 PULLER_BYTES = 2 << 30
+# What code in a model's container has no business with.
+FOR_PULLING = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"})
 
 PORT = f"{RUNNER_PORT}/tcp"
 MAX_SLUG_CHARACTERS = 36
@@ -114,7 +117,7 @@ def container_config(entry: LocalModel, create: Create, weights: Weights, site: 
     config: dict[str, Any] = {
         "Image": image_of(entry),
         "User": USER,
-        "Env": [f"{name}={value}" for name, value in _environment(entry, create, weights).items()],
+        "Env": _variables(_environment(entry, create, weights)),
         "Labels": _labels(create, site),
         "ExposedPorts": {PORT: {}},
         # We look ourselves, and more often.
@@ -136,12 +139,14 @@ def puller_name(installation: UUID, model: str) -> str:
 def puller_config(entry: LocalModel, mount: Mount, folder: str, user: str, site: Site) -> dict[str, Any]:
     """The engine's ContainerCreate of the one kind that has the internet, and may write into the weights' folder."""
     source = entry.source
-    wanted = [source.repo or "", source.revision or "", *([source.file] if source.file else [])]
+    wanted = ["--repo", source.repo or "", "--revision", source.revision or "", "--to", folder]
+    wanted += ["--file", source.file] if source.file else []
+    wanted += ["--code"] if entry.trust_remote_code else []
     return {
         "Image": PULLER_IMAGE,
         "User": user,
-        "Cmd": ["pull", *wanted, folder],
-        "Env": ["HOME=/tmp"],
+        "Cmd": ["pull", *wanted],
+        "Env": _variables({"HOME": "/tmp"} | entry.environment),  # noqa: S108
         "Labels": {LABEL_INSTALLATION: str(site.installation), LABEL_NODE: site.node},
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
@@ -187,7 +192,12 @@ def _environment(entry: LocalModel, create: Create, weights: Weights) -> dict[st
     """Inside, GPUs are counted anew from 0: which they are of the host's is said to the engine alone."""
     # An image that wants all GPUs would get them from an engine whose default runtime is NVIDIA's.
     gpus = {} if create.reserved.gpu_uuids else {"NVIDIA_VISIBLE_DEVICES": "void"}
-    return {"HOME": "/tmp"} | entry.environment | environment_of(entry, weights.path) | gpus  # noqa: S108  # a tmpfs
+    of_entry = {name: value for name, value in entry.environment.items() if name not in FOR_PULLING}
+    return {"HOME": "/tmp"} | of_entry | environment_of(entry, weights.path) | gpus  # noqa: S108  # a tmpfs
+
+
+def _variables(environment: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in environment.items()]
 
 
 def _host_config(entry: LocalModel, create: Create, weights: Weights, site: Site) -> dict[str, Any]:

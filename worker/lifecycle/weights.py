@@ -2,7 +2,8 @@
 
 The weights' folder has two names: the path at which this worker sees it, and what the engine calls it, which is the
 same path on a bare host and a volume's name in Compose. What Hugging Face's weights are pulled into is
-`hub/ORG--NAME/REVISION` below it: a revision is a commit, so what is there once stays right.
+`hub/ORG--NAME/REVISION` below it, a folder that appears when all of it is there (runner/pulling.py). A revision is a
+commit, so what is there once stays right.
 """
 
 import os
@@ -18,15 +19,18 @@ from worker.lifecycle.template import USER, Mount, Weights
 MODELS = PurePosixPath("/models")
 HUB = "hub"
 ROOT = 0
-# Written into a folder when all of it is there.
-COMPLETE = ".complete"
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The weights are not there yet, and are to be pulled into `folder`, below the weights' folder."""
+    """The weights are not there yet: to be pulled into `folder`, below the weights' folder."""
 
     folder: PurePosixPath
+
+    @property
+    def inside(self) -> str:
+        """The folder as containers see it."""
+        return str(MODELS / self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +55,19 @@ class WeightsFolder:
         # A worker in a container cannot look at its host: the engine says it if there is nothing.
         return Weights(Mount("bind", str(path), str(MODELS / path.name)), str(MODELS / path.name))
 
-    def prepare(self, folder: PurePosixPath) -> tuple[Mount, str]:
-        """Make a folder to pull into: what to mount for that, and the user who may write there, who is never root."""
-        path = self.path / folder
+    def prepare(self, missing: Missing) -> tuple[Mount, str]:
+        """What to mount for a pull, and the user who may write there, who is never root."""
+        parent = missing.folder.parent
+        path = self.path / parent
         path.mkdir(parents=True, exist_ok=True)
         if path.stat().st_uid == ROOT:
             os.chown(path, *map(int, USER.split(":")))
         owner = path.stat()
-        return self._mount(folder), f"{owner.st_uid}:{owner.st_gid}"
-
-    def complete(self, folder: PurePosixPath) -> None:
-        """All of it was pulled."""
-        (self.path / folder / COMPLETE).touch()
+        return self._mount(parent), f"{owner.st_uid}:{owner.st_gid}"
 
     def _of_repo(self, source: WeightSource) -> Weights | Missing:
         folder = PurePosixPath(HUB, (source.repo or "").replace("/", "--"), source.revision or "")
-        if not (self.path / folder / COMPLETE).exists():
+        if not (self.path / folder).exists():
             return Missing(folder)
         return Weights(self._mount(folder), str(MODELS / folder / (source.file or "")))
 

@@ -21,6 +21,7 @@ from common.database.connect import connect
 from common.doorbell import RECONCILE, lifecycle_queue
 from common.ending import end
 from common.events import EventLog
+from common.fleet import logs
 from common.fleet.store import FleetStore
 from common.logs import configure_logging
 from common.settings import Settings
@@ -36,6 +37,7 @@ from worker.lifecycle.fetching import Fetching
 from worker.lifecycle.gpus import GpuReader, open_gpus
 from worker.lifecycle.history import History
 from worker.lifecycle.host import HostMemory, default_limit_bytes
+from worker.lifecycle.log_reader import LogReader
 from worker.lifecycle.looking import Lookout
 from worker.lifecycle.operations import Operations
 from worker.lifecycle.probing import Prober
@@ -184,8 +186,13 @@ class LifecycleRuntime:
             interval_seconds=self._settings.ultra_reconcile_seconds,
         )
         logger.info("looking after the models of node %s, reached by %s", site.node, site.reach)
+        reader = LogReader(self._engine, str(site.installation))
         try:
-            await asyncio.gather(self._reconciler.keep(), self._reconciler.watch())
+            await asyncio.gather(
+                self._reconciler.keep(),
+                self._reconciler.watch(),
+                logs.serve(self._redis, self._node, reader.read),
+            )
         finally:
             await fetching.close()
             await proving.close()

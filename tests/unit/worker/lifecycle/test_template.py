@@ -17,6 +17,7 @@ from worker.lifecycle.template import (
     container_config,
     container_name,
     network_config,
+    puller_config,
     slug,
 )
 
@@ -127,6 +128,23 @@ def test_vllm_is_told_by_its_command() -> None:
 def test_ollama_has_no_idle_timer_of_its_own() -> None:
     model = entry(engine="ollama", source={"tag": "llama3.1"})
     assert variables(rendered(model))["OLLAMA_KEEP_ALIVE"] == "-1"
+
+
+def test_what_pulls_weights_is_confined_too_and_alone_has_the_token() -> None:
+    source = {"repo": "org/name", "revision": "0" * 40, "file": "x.gguf"}
+    model = entry(source=source, environment={"HF_TOKEN": "secret", "OTHER": "1"})
+    mount = Mount("bind", "/srv/weights/hub", "/models/hub")
+    config = puller_config(model, mount, "/models/hub/rev", "1000:1000", Site(INSTALLATION, "node-1", "net", "address"))
+    asked = f"--repo org/name --revision {'0' * 40} --to /models/hub/rev --file x.gguf"
+    assert config["Cmd"] == ["pull", *asked.split()]
+    assert config["User"] == "1000:1000"
+    assert variables(config)["HF_TOKEN"] == "secret"
+    assert "HF_TOKEN" not in variables(rendered(model))
+    assert variables(rendered(model))["OTHER"] == "1"
+    host = config["HostConfig"]
+    assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"])
+    assert host["NetworkMode"] != "net"
+    assert "ultra.model" not in config["Labels"]
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,190}", fullmatch=True)

@@ -4,7 +4,7 @@ from typing import Any
 from common.catalog.local import LocalModel
 from common.fleet.contracts import Fault
 from worker.lifecycle.template import Mount, Weights
-from worker.lifecycle.weights import COMPLETE, Missing, WeightsFolder
+from worker.lifecycle.weights import Missing, WeightsFolder
 
 REVISION = "0" * 40
 
@@ -55,12 +55,13 @@ def test_a_repo_is_missing_until_all_of_it_was_pulled(tmp_path: Path) -> None:
     model = entry({"repo": "org/name", "revision": REVISION, "file": "x.gguf"})
     found = folder.find(model)
     assert isinstance(found, Missing)
-    mount, user = folder.prepare(found.folder)
-    assert mount == Mount("bind", f"{tmp_path}/{found.folder}", f"/models/{found.folder}")
+    assert found.inside == f"/models/hub/org--name/{REVISION}"
+    mount, user = folder.prepare(found)
+    assert mount == Mount("bind", f"{tmp_path}/hub/org--name", "/models/hub/org--name")
     assert not user.startswith("0:")
-    (tmp_path / found.folder / "x.gguf").write_text("half of it")
+    (tmp_path / "hub" / "org--name" / f"{REVISION}.partial").mkdir()
     assert isinstance(folder.find(model), Missing)
-    (tmp_path / found.folder / COMPLETE).write_text("")
+    (tmp_path / "hub" / "org--name" / REVISION).mkdir()
     found = folder.find(model)
     assert isinstance(found, Weights)
     assert found.path == f"/models/hub/org--name/{REVISION}/x.gguf"
