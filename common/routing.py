@@ -29,6 +29,8 @@ FAILOVER_PATIENCE_SECONDS = 5.0
 # Why a model was passed over without a request. The first two may pass; waiting helps.
 CIRCUIT_OPEN, OFFLINE, NOT_SERVED, PREFERENCE = "circuit_open", "offline", "not_served", "preference"
 PASSED_OVER = frozenset({CIRCUIT_OPEN, OFFLINE, NOT_SERVED, PREFERENCE})
+# Another model was at hand: nothing was repeated and nobody waited.
+COSTS_NO_RETRY = PASSED_OVER - {CIRCUIT_OPEN}
 
 CLASS_OF_CODE: dict[str, ErrorClass] = {
     "rate_limited": "rate_limited",

@@ -13,6 +13,7 @@ from common.providers.http import Proxies
 from common.providers.registry import Providers
 from common.routing import CIRCUIT_OPEN, NOT_SERVED, offline, passed_over, stand_ins
 from common.settings import Settings
+from common.stalls import Stalls
 
 # These speak against the server; every other error is an answer of a server that works.
 AGAINST_THE_SERVER = (Unavailable, BadUpstream, Timeout)
@@ -36,6 +37,7 @@ class Upstreams:
         self._catalog = catalog
         self._providers = providers
         self._proxies = Proxies.of(settings)
+        self._stalls = Stalls()
         self.circuits = circuits
         self.connectivity = Connectivity(self.clouds, circuits)
 
@@ -50,6 +52,7 @@ class Upstreams:
 
     async def refusal(self, entry: ModelEntry, *, has_local_alternative: bool) -> Refusal | None:
         """Why this model had better not be asked now, or None: ask it, and tell how it went."""
+        self._stalls.watch()
         is_available, reason = self._providers.availability(entry)
         if not is_available:
             return Refusal(passed_over(entry, NOT_SERVED, reason or "It is not served here."))
@@ -75,6 +78,8 @@ class Upstreams:
         """It failed; where that speaks against its server, its circuit and our connectivity hear of it."""
         if not isinstance(error, AGAINST_THE_SERVER):
             self.answered(entry)
+            return
+        if self._stalls.is_recent:  # what ran out while we slept says nothing about the server either
             return
         # A deadline of the caller's own says nothing about the server: nobody opens a circuit for others.
         if not (isinstance(error, Timeout) and call.parameters.timeout_seconds is not None):

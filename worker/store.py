@@ -19,7 +19,7 @@ from common.database import calls as call_statements
 from common.database import jobs as job_statements
 from common.database.faults import is_of_a_row
 from common.lanes import Lane, lane_of
-from common.routing import Route
+from common.routing import COSTS_NO_RETRY, Route
 from worker.counters import Tally
 
 # A round's calls arrive within a few milliseconds of each other; waiting for them halves the round trips.
@@ -131,8 +131,8 @@ class Store:
         return replace(claim, attempt=rows[0]["attempt"], route=route) if rows else None
 
     async def retries(self, job_id: UUID) -> int:
-        """How often calls of the job were tried again so far."""
-        return int((await self.fetch(call_statements.retries(job_id)))[0]["n"])
+        """How often calls of the job were tried again so far, for what their servers did."""
+        return int((await self.fetch(call_statements.retries(job_id, COSTS_NO_RETRY)))[0]["n"])
 
     async def heartbeat(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
         """Extend the leases of `(call_id, attempt)`; returns the calls still held."""

@@ -4,12 +4,12 @@ Postgres' clock decides about leases, so a worker with a wrong clock can neither
 The number of the claim (`attempt`) is the fencing token: a write that names an older one touches no row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, TextClause, Uuid, bindparam, func, select, text
+from sqlalchemy import Select, Text, TextClause, Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, INTEGER, JSONB
 
 from common.database.tables import calls
@@ -137,7 +137,13 @@ _RENEW = text(
     """
 ).bindparams(bindparam("route", type_=JSONB))
 
-_RETRIES = text("SELECT coalesce(sum(greatest(attempt - 1, 0)), 0)::int AS n FROM calls WHERE job_id = :job_id")
+# What upstreams made us repeat. Claims of workers that died are not among it: nobody pays with retries for those.
+_RETRIES = text(
+    """
+    SELECT count(*)::int AS n FROM calls c, jsonb_array_elements(c.route -> 'history') AS met
+    WHERE c.job_id = :job_id AND met ->> 'code' <> ALL (:free)
+    """
+).bindparams(bindparam("free", type_=ARRAY(Text)))
 
 _CANCEL = text(
     """
@@ -256,9 +262,9 @@ def renew(call_id: UUID, attempt: int, route: dict[str, Any]) -> TextClause:
     return _RENEW.bindparams(id=call_id, attempt=attempt, route=route)
 
 
-def retries(job_id: UUID) -> TextClause:
-    """`n`: how often the job's calls were tried again."""
-    return _RETRIES.bindparams(job_id=job_id)
+def retries(job_id: UUID, free: Collection[str]) -> TextClause:
+    """`n`: what the job's calls met so far and tried again after, without the codes in `free`."""
+    return _RETRIES.bindparams(job_id=job_id, free=list(free))
 
 
 def cancel(job_id: UUID) -> TextClause:

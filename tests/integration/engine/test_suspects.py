@@ -5,6 +5,7 @@ from uuid import UUID
 
 from common.database import calls
 from common.events import EventSink
+from common.routing import COSTS_NO_RETRY
 from tests.integration.engine.stack import Desk
 from tests.integration.engine.test_statements import EXPIRED, GRACE, LEASE, begun
 from worker.recovery import Found, Sweep, suspicious_from
@@ -90,3 +91,13 @@ async def test_waiting_suspects_are_rung_for_at_an_even_pace(desk: Desk) -> None
         await desk.execute(calls.ring_due(10, timedelta(seconds=10), SUSPICIOUS))
     [row] = await desk.sql("SELECT due_at < now() + interval '11 seconds' AS is_soon FROM calls")
     assert row["is_soon"]
+
+
+async def test_workers_that_died_cost_a_job_no_retries(desk: Desk) -> None:
+    job_id, [call_id] = await begun(desk, 1)
+    await silence(desk, [call_id], times=1)
+    assert [row["n"] for row in await desk.execute(calls.retries(job_id, COSTS_NO_RETRY))] == [0]
+    met = [{"model": "a", "code": code, "message": ""} for code in ("unavailable", "circuit_open", "offline")]
+    await desk.execute(calls.claim([call_id], "w", LEASE))
+    await desk.execute(calls.release([{"id": str(call_id), "attempt": 2, "delay": 0, "route": {"history": met}}]))
+    assert [row["n"] for row in await desk.execute(calls.retries(job_id, COSTS_NO_RETRY))] == [2]
