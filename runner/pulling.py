@@ -46,12 +46,18 @@ def pull(arguments: Sequence[str]) -> int:
 def _pull(repo: str, revision: str, file: str | None, to: Path, *, with_code: bool) -> None:
     import httpx2
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     partial = to.with_name(f"{to.name}.partial")
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True)
-        sizes = _chosen({one.rfilename: one.size or 0 for one in info.siblings or []}, repo, file, with_code=with_code)
+        sizes = chosen({one.rfilename: one.size or 0 for one in info.siblings or []}, repo, file, with_code=with_code)
         total = sum(sizes.values())
         partial.mkdir(parents=True, exist_ok=True)
         _refuse_full_disk(partial, total - _bytes_in(partial))
@@ -63,7 +69,7 @@ def _pull(repo: str, revision: str, file: str | None, to: Path, *, with_code: bo
         raise PullDenied(f"{repo} asks for an agreement: accept it on its page and set HF_TOKEN.") from None
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise ModelMissing(f"The hub has no {repo} at {revision}, or HF_TOKEN may not see it.") from None
-    except (HfHubHTTPError, httpx2.HTTPError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError) as error:
         raise DownloadFailed(f"{repo} could not be downloaded: {type(error).__name__}: {error}") from None
     except OSError as error:
         raise DownloadFailed(f"{partial} cannot be written: {error}") from None
@@ -73,7 +79,7 @@ def _pull(repo: str, revision: str, file: str | None, to: Path, *, with_code: bo
     _report("done", path=str(to), revision=info.sha, bytes=total)
 
 
-def _chosen(files: dict[str, int], repo: str, file: str | None, *, with_code: bool) -> dict[str, int]:
+def chosen(files: dict[str, int], repo: str, file: str | None, *, with_code: bool) -> dict[str, int]:
     """The files to fetch, with their sizes.
 
     Raises:
