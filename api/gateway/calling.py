@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from api.gateway.asked import Asked
 from api.gateway.faults import Fault
+from api.gateway.rendering import OPAQUE
 from common.contracts.calls import Call, Parameters
 from common.contracts.messages import ImagePart, Message, Part, TextPart, Tool, ToolCall
 from common.errors import InvalidInput, Unsupported
@@ -154,7 +155,12 @@ def _tool_call(call: Any, place: str) -> ToolCall:
     if not isinstance(function, dict):
         raise unsupported(place, "calls of tools that are no functions")
     try:
-        return ToolCall(id=call.get("id"), name=function.get("name"), arguments=function.get("arguments", ""))
+        return ToolCall(
+            id=call.get("id"),
+            name=function.get("name"),
+            arguments=function.get("arguments", ""),
+            opaque=call.get(OPAQUE),
+        )
     except ValidationError as error:
         raise _invalid(error, place) from None
 

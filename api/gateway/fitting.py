@@ -4,6 +4,7 @@ from typing import Any
 
 from api.gateway.asked import Asked
 from api.gateway.kinds import EMBEDDING
+from api.gateway.rendering import OPAQUE
 from common.catalog.entry import EntryParameters, ModelEntry
 
 Body = dict[str, Any]
@@ -45,6 +46,8 @@ def _heed(body: Body, entry: ModelEntry) -> None:
     if quirks.thinking_tokens and isinstance(most := body.get("max_tokens"), int):
         body["max_tokens"] = most + quirks.thinking_tokens
     if "messages" in body:
+        if entry.provider == "openai":
+            body["messages"] = [_without_opaque(message) for message in body["messages"]]
         if entry.system is not None:
             body["messages"] = with_system(entry.system, body["messages"])
         if quirks.system == "first_user":
@@ -54,6 +57,15 @@ def _heed(body: Body, entry: ModelEntry) -> None:
     for name, other in quirks.rename.items():
         if name in body:
             body.setdefault(other, body.pop(name))
+
+
+def _without_opaque(message: dict[str, Any]) -> dict[str, Any]:
+    """OpenAI's own servers know nothing of what others want back with a tool call; those others stand in for them."""
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list) or not any(isinstance(call, dict) and OPAQUE in call for call in calls):
+        return message
+    kept = [{key: said for key, said in call.items() if key != OPAQUE} for call in calls if isinstance(call, dict)]
+    return {**message, "tool_calls": kept}
 
 
 def with_system(system: str, messages: Messages) -> Messages:

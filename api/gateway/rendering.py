@@ -11,8 +11,12 @@ import orjson
 from api.gateway.conforming import Document, head
 from api.gateway.kinds import Kind
 from common.contracts.calls import Usage
+from common.contracts.messages import ToolCall
 from common.providers.complete import Completion
 from common.providers.protocol import Delta, Embeddings, ToolCallDelta
+
+# Where a tool call has what its provider wants back with it. The name is Google's, in its interface like OpenAI's.
+OPAQUE = "extra_content"
 
 
 class ChunkWriter:
@@ -64,10 +68,7 @@ def answer_document(kind: Kind, model: str, completion: Completion) -> bytes:
         message: Document = {"role": "assistant", "content": completion.text, "refusal": None, "annotations": []}
         if completion.tool_calls:
             message["content"] = completion.text or None  # as OpenAI itself writes such a turn
-            message["tool_calls"] = [
-                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-                for call in completion.tool_calls
-            ]
+            message["tool_calls"] = [_tool_call(call) for call in completion.tool_calls]
         said = {"message": message}
     choice = {"index": 0, **said, "logprobs": None, "finish_reason": completion.finish_reason}
     document: Document = {**head(kind, model), "choices": [choice]}
@@ -97,6 +98,12 @@ def usage_document(usage: Usage) -> Document:
     }
 
 
+def _tool_call(call: ToolCall) -> Document:
+    said: Document = {"id": call.id, "type": "function"}
+    said["function"] = {"name": call.name, "arguments": call.arguments}
+    return said if call.opaque is None else said | {OPAQUE: call.opaque}
+
+
 def _piece(call: ToolCallDelta) -> Document:
     function: dict[str, Any] = {"arguments": call.arguments}
     piece: Document = {"index": call.index, "function": function}
@@ -104,7 +111,7 @@ def _piece(call: ToolCallDelta) -> Document:
         piece |= {"id": call.id, "type": "function"}
     if call.name is not None:
         function["name"] = call.name
-    return piece
+    return piece if call.opaque is None else piece | {OPAQUE: call.opaque}
 
 
 def _base64(vector: tuple[float, ...]) -> str:

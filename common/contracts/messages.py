@@ -27,13 +27,18 @@ Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
 class ToolCall(BaseModel):
-    """A tool that the model wants called. `arguments` is JSON as the model wrote it, valid or not."""
+    """A tool that the model wants called. `arguments` is JSON as the model wrote it, valid or not.
+
+    `opaque` is what a provider wants back with the call, signed thoughts for one: by the provider's name, and only
+    its adapter looks into it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     name: str
     arguments: str
+    opaque: dict[str, Any] | None = None
 
 
 class Tool(BaseModel):

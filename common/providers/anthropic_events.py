@@ -2,8 +2,8 @@
 
 A message is `message_start`, then blocks (`content_block_start`, `content_block_delta`…,
 `content_block_stop`), then `message_delta` with the reason for the end, then `message_stop`. Events, blocks
-and deltas of kinds that we do not know add nothing to the answer, as the API's versioning policy asks;
-thinking is of those.
+and deltas of kinds that we do not know add nothing to the answer, as the API's versioning policy asks.
+Thinking adds nothing either, but the tool call that it led to carries it: the API wants both back.
 """
 
 import json
@@ -27,6 +27,9 @@ FINISH_REASONS = {
     "tool_use": "tool_calls",
 }
 
+# Blocks that are no part of the answer, and that the API wants back before the tool calls they led to.
+THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+
 MAX_EXPLANATION_CHARACTERS = 400
 
 
@@ -48,6 +51,9 @@ class _Block(BaseModel):
     id: str | None = None
     name: str | None = None
     input: dict[str, Any] | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
 
 
 class _StopDetails(BaseModel):
@@ -58,6 +64,8 @@ class _Delta(BaseModel):
     type: str | None = None
     text: str | None = None
     partial_json: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
     stop_reason: str | None = None
     stop_details: _StopDetails | None = None
 
@@ -88,6 +96,7 @@ class MessageReader:
         self._server = server
         self._text = StorableStream()
         self._tools: dict[int, _ToolUse] = {}
+        self._thoughts: list[_Block] = []
         self._counts: dict[str, int] = {}
         self._finish_reason: str | None = None
 
@@ -105,14 +114,10 @@ class MessageReader:
         match read:
             case _Event(type="message_start", message=_Message(usage=_Counts() as counts)):
                 self._count(counts)
-            case _Event(type="content_block_start", content_block=_Block(type="tool_use") as block):
-                return self._begin_tool(read.index, block)
-            case _Event(type="content_block_delta", delta=_Delta(type="text_delta", text=str() as text)):
-                return Delta(piece) if (piece := self._text.feed(text)) else None
-            case _Event(type="content_block_delta", delta=_Delta(type="input_json_delta", partial_json=str() as piece)):
-                return self._write_tool(read.index, piece)
-            case _Event(type="content_block_delta", delta=None | _Delta(type="text_delta" | "input_json_delta")):
-                raise self._no_piece()
+            case _Event(type="content_block_start", content_block=_Block() as block):
+                return self._begin(read.index, block)
+            case _Event(type="content_block_delta"):
+                return self._go_on(read.index, read.delta)
             case _Event(type="content_block_stop"):
                 return self._end_tool(read.index)
             case _Event(type="message_delta"):
@@ -133,9 +138,36 @@ class MessageReader:
     def _no_piece(self) -> BadUpstream:
         return BadUpstream(f"{self._server} sent something that is no piece of an answer.")
 
+    def _begin(self, place: int, block: _Block) -> Delta | None:
+        if block.type == "tool_use":
+            return self._begin_tool(place, block)
+        if block.type in THOUGHTS:
+            self._thoughts.append(block)
+        return None
+
+    def _go_on(self, place: int, delta: _Delta | None) -> Delta | None:
+        match delta:
+            case _Delta(type="text_delta", text=str() as text):
+                return Delta(piece) if (piece := self._text.feed(text)) else None
+            case _Delta(type="input_json_delta", partial_json=str() as piece):
+                return self._write_tool(place, piece)
+            case None | _Delta(type="text_delta" | "input_json_delta"):
+                raise self._no_piece()
+            case _Delta(type="thinking_delta" | "signature_delta") if self._thoughts:
+                thought = self._thoughts[-1]
+                thought.thinking = (thought.thinking or "") + (delta.thinking or "")
+                thought.signature = (thought.signature or "") + (delta.signature or "")
+        return None
+
     def _begin_tool(self, place: int, block: _Block) -> Delta:
         tool = self._tools[place] = _ToolUse(len(self._tools), block)
-        return Delta(tool_calls=(ToolCallDelta(tool.index, storable(block.id or ""), storable(block.name or "")),))
+        thoughts = [
+            {name: storable(value) for name, value in thought if isinstance(value, str)} for thought in self._thoughts
+        ]
+        self._thoughts.clear()
+        opaque = {"anthropic": {"thinking_blocks": thoughts}} if thoughts else None
+        begun = ToolCallDelta(tool.index, storable(block.id or ""), storable(block.name or ""), opaque=opaque)
+        return Delta(tool_calls=(begun,))
 
     def _write_tool(self, place: int, piece: str) -> Delta | None:
         """A piece of the arguments. Other blocks are written in JSON too: the server's own tools."""

@@ -84,7 +84,12 @@ def _blocks(message: Message) -> list[Block]:
         case "tool":
             return [_tool_result(message)]
         case _:
-            return _content(message.content) + [_tool_use(call) for call in message.tool_calls]
+            content = _content(message.content)
+            for place, call in enumerate(message.tool_calls):
+                # a turn that has thoughts must begin with them
+                content = [*_thoughts(call), *content] if place == 0 else [*content, *_thoughts(call)]
+                content.append(_tool_use(call))
+            return content
 
 
 def _content(content: str | tuple[Part, ...]) -> list[Block]:
@@ -102,6 +107,13 @@ def _image(image: ImagePart) -> Block:
         return {"type": "image", "source": {"type": "url", "url": image.url}}
     kind, _, data = image.url.removeprefix("data:").partition(";base64,")
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
+
+
+def _thoughts(call: ToolCall) -> list[Block]:
+    """What the model thought before this call, as it signed it; nothing of another provider's model."""
+    ours = (call.opaque or {}).get("anthropic")
+    blocks = ours.get("thinking_blocks") if isinstance(ours, dict) else None
+    return [block for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []
 
 
 def _tool_use(call: ToolCall) -> Block:

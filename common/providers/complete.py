@@ -58,4 +58,5 @@ def _joined(index: int, pieces: list[ToolCallDelta]) -> ToolCall:
         id=next((piece.id for piece in pieces if piece.id), f"call_{index}"),
         name=next((piece.name for piece in pieces if piece.name), ""),
         arguments="".join(piece.arguments for piece in pieces),
+        opaque=pieces[0].opaque,
     )

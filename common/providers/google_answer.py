@@ -55,6 +55,7 @@ class _FunctionCall(_Read):
 class _Part(_Read):
     text: str | None = None
     thought: bool | None = None
+    thought_signature: str | None = None
     function_call: _FunctionCall | None = None
 
 
@@ -131,7 +132,9 @@ class Answer:
             self._last = candidate
         parts = candidate.content.parts
         text = self._text.feed("".join(part.text or "" for part in parts if not part.thought))
-        tool_calls = tuple(self._tool_call(part.function_call) for part in parts if part.function_call)
+        tool_calls = tuple(
+            self._tool_call(part.function_call, part.thought_signature) for part in parts if part.function_call
+        )
         if not text and not tool_calls:
             return None
         self._is_begun = True
@@ -169,7 +172,7 @@ class Answer:
         except (ValueError, RecursionError) as error:  # broken JSON or UTF-8, fields of other types, a deep nest
             raise BadUpstream(f"{self._server} sent something that is no piece of an answer.") from error
 
-    def _tool_call(self, call: _FunctionCall) -> ToolCallDelta:
+    def _tool_call(self, call: _FunctionCall, signature: str | None) -> ToolCallDelta:
         index = self._tool_calls
         self._tool_calls += 1
         return ToolCallDelta(
@@ -177,4 +180,5 @@ class Answer:
             id=storable(call.id or f"call_{index}"),
             name=storable(call.name),
             arguments=storable(json.dumps(call.args or {}, ensure_ascii=False)),
+            opaque={"google": {"thought_signature": storable(signature)}} if signature else None,
         )

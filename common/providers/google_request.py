@@ -30,8 +30,8 @@ NAMES = {
 
 MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
-# Since Gemini 3 a model signs the calls it makes, and refuses a history without signatures. Our turns carry
-# none, and may be another model's; this is what ai.google.dev/gemini-api/docs/thought-signatures has for them.
+# Since Gemini 3 a model signs the calls it makes, and refuses a history without signatures. Turns of another
+# provider's model have none; this is what ai.google.dev/gemini-api/docs/thought-signatures has for them.
 UNSIGNED = "skip_thought_signature_validator"
 
 # An id of our own making, see `google_answer`. It is the same in every answer, so it tells Google nothing.
@@ -139,13 +139,23 @@ def _image(image: ImagePart) -> Part:
 
 
 def _function_calls(calls: Iterable[ToolCall]) -> list[Part]:
-    """The calls of one turn, of which the first is signed for all."""
+    """The calls of one turn with their signatures; the first one must have one."""
     parts: list[Part] = [
-        {"functionCall": {**_id(call.id), "name": call.name, "args": _arguments(call.arguments)}} for call in calls
+        {
+            "functionCall": {**_id(call.id), "name": call.name, "args": _arguments(call.arguments)},
+            **_signature(call),
+        }
+        for call in calls
     ]
     for first in parts[:1]:
-        first["thoughtSignature"] = UNSIGNED
+        first.setdefault("thoughtSignature", UNSIGNED)
     return parts
+
+
+def _signature(call: ToolCall) -> dict[str, str]:
+    ours = (call.opaque or {}).get("google")
+    signature = ours.get("thought_signature") if isinstance(ours, dict) else None
+    return {"thoughtSignature": signature} if isinstance(signature, str) else {}
 
 
 def _function_response(message: Message, call: ToolCall | None) -> Part:

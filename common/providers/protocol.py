@@ -42,12 +42,13 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call. `index` says of which; `id` and `name` come with its first piece."""
+    """A piece of a tool call. `index` says of which; `id`, `name` and `opaque` come with its first piece."""
 
     index: int
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    opaque: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

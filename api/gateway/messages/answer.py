@@ -7,6 +7,9 @@ from typing import Any
 
 import orjson
 
+from api.gateway.messages.opaque import blocks_of
+from api.gateway.rendering import OPAQUE
+
 Json = dict[str, Any]
 
 STOP_REASONS = {
@@ -35,7 +38,8 @@ def message(completion: Json, model: str) -> Json:
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
     if text := said.get("content") or said.get("refusal"):
         content.append({**TEXT, "text": text})
-    content += [_tool_use(call) for call in said.get("tool_calls") or ()]
+    for call in said.get("tool_calls") or ():
+        content += [*blocks_of(call.get(OPAQUE)), _tool_use(call)]
     return {
         **_head(completion.get("id"), model),
         "content": content,
@@ -110,10 +114,23 @@ class MessageStream:
     def _tool_call(self, call: Json) -> bytes:
         function = call.get("function") or {}
         block: Json = {**DIRECT, "id": call.get("id"), "name": function.get("name"), "input": {}}
-        events = self._block("tool_use", call.get("index") or 0, block)
+        events = b"".join(self._thought(thought) for thought in blocks_of(call.get(OPAQUE)))
+        events += self._block("tool_use", call.get("index") or 0, block)
         if arguments := function.get("arguments"):
             events += self._delta({"type": "input_json_delta", "partial_json": arguments})
         return events
+
+    def _thought(self, block: Json) -> bytes:
+        """A block that is there at once, in the events by which a client puts it together."""
+        events = self._close()
+        self._open = ("thought", 0)
+        if block["type"] == "redacted_thinking":
+            return events + _event("content_block_start", {"index": self._blocks, "content_block": block})
+        begun = {"type": "thinking", "thinking": "", "signature": ""}
+        events += _event("content_block_start", {"index": self._blocks, "content_block": begun})
+        if thinking := block.get("thinking"):
+            events += self._delta({"type": "thinking_delta", "thinking": thinking})
+        return events + self._delta({"type": "signature_delta", "signature": block.get("signature") or ""})
 
     def _block(self, kind: str, index: int, block: Json) -> bytes:
         """Open a block unless that one is open."""

@@ -1,7 +1,7 @@
 """A request of `POST /v1/messages` as one of `/v1/chat/completions`.
 
 Source: Anthropic's API reference, "Create a Message". What has no counterpart is refused by name rather than forgotten,
-save for thoughts of earlier turns, which no other server takes, and hints that change no answer.
+save for thoughts that led to no tool call, which no other server takes, and hints that change no answer.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from api.gateway.messages.opaque import THOUGHTS, opaque_of
+from api.gateway.rendering import OPAQUE
 from common.errors import InvalidInput
 
 Json = dict[str, Any]
@@ -17,8 +19,6 @@ Json = dict[str, Any]
 LOW_BUDGET, MEDIUM_BUDGET = 2048, 8192
 # What goes by the same name on both sides, or is the upstream's to judge.
 SAME = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream")
-# Blocks of an assistant's turn that are its own and mean nothing elsewhere.
-FORGOTTEN = frozenset({"thinking", "redacted_thinking"})
 
 
 def chat_request(asked: Json) -> Json:
@@ -76,6 +76,7 @@ def _turns(messages: list[Any]) -> Iterator[Json]:
 def _assistant(blocks: list[Json], field: str) -> Iterator[Json]:
     text: list[str] = []
     calls: list[Json] = []
+    thoughts: list[Json] = []
     for number, block in enumerate(blocks):
         match block.get("type"):
             case "text":
@@ -83,8 +84,12 @@ def _assistant(blocks: list[Json], field: str) -> Iterator[Json]:
             case "tool_use":
                 arguments = orjson.dumps(block.get("input") or {}).decode()
                 function = {"name": block.get("name"), "arguments": arguments}
-                calls.append({"id": block.get("id"), "type": "function", "function": function})
-            case kind if kind not in FORGOTTEN:
+                call = {"id": block.get("id"), "type": "function", "function": function}
+                opaque, thoughts = opaque_of(thoughts), []
+                calls.append(call if opaque is None else call | {OPAQUE: opaque})
+            case kind if kind in THOUGHTS:
+                thoughts.append(block)
+            case kind:
                 raise InvalidInput(
                     f"an assistant's {kind!r} block cannot be passed on", field=f"{field}.content.{number}"
                 )

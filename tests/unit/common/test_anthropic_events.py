@@ -122,6 +122,35 @@ def test_calls_of_tools_are_counted_by_themselves_and_written_piece_by_piece() -
     assert pieces[-1].finish_reason == "tool_calls"
 
 
+def test_a_call_carries_the_thoughts_that_led_to_it() -> None:
+    pieces = read(
+        block(0, "thinking", thinking="", signature=""),
+        delta(0, "thinking_delta", thinking="Let me "),
+        delta(0, "thinking_delta", thinking="see."),
+        delta(0, "signature_delta", signature="signed"),
+        stop(0),
+        block(1, "redacted_thinking", data="secret"),
+        stop(1),
+        block(2, "text", text=""),
+        delta(2, "citations_delta"),
+        stop(2),
+        block(3, "tool_use", id="toolu_1", name="weather", input={}),
+        stop(3),
+        block(4, "tool_use", id="toolu_2", name="now", input={}),
+        stop(4),
+        end("tool_use"),
+    )
+    calls = ToolCalls()
+    for piece in pieces:
+        calls.add(piece.tool_calls)
+    assert said(pieces) == ""
+    thoughts = [
+        {"type": "thinking", "thinking": "Let me see.", "signature": "signed"},
+        {"type": "redacted_thinking", "data": "secret"},
+    ]
+    assert [call.opaque for call in calls.whole()] == [{"anthropic": {"thinking_blocks": thoughts}}, None]
+
+
 def test_arguments_that_come_whole_with_the_call_are_its_arguments() -> None:
     pieces = read(block(0, "tool_use", id="toolu_1", name="now", input={"zone": "UTC"}), stop(0), end("tool_use"))
     assert [piece.arguments for part in pieces for piece in part.tool_calls] == ["", '{"zone": "UTC"}']

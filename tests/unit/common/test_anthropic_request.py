@@ -178,6 +178,28 @@ def test_calls_of_tools_and_their_results_are_blocks_of_their_turns() -> None:
     ]
 
 
+def test_thoughts_go_back_before_what_they_led_to_and_begin_their_turn() -> None:
+    first, second = ({"type": "thinking", "thinking": thought, "signature": "s"} for thought in ("Hm.", "Aha."))
+    calls = [
+        ToolCall(id=name, name=name, arguments="", opaque={"anthropic": {"thinking_blocks": [thought]}})
+        for name, thought in (("a", first), ("b", second))
+    ]
+    [_, turn] = asked(user("?"), assistant("I look.", *calls))["messages"]
+    assert [block.get("thinking") or block.get("text") or block["id"] for block in turn["content"]] == [
+        *("Hm.", "I look.", "a"),
+        *("Aha.", "b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "opaque", [None, {"google": {"thought_signature": "s"}}, {"anthropic": "?"}, {"anthropic": {"thinking_blocks": 1}}]
+)
+def test_what_others_want_back_is_none_of_anthropic_s_business(opaque: Any) -> None:
+    call = ToolCall(id="a", name="now", arguments="", opaque=opaque)
+    [_, turn] = asked(user("?"), assistant("", call))["messages"]
+    assert turn["content"] == [{"type": "tool_use", "id": "a", "name": "now", "input": {}}]
+
+
 def test_results_come_before_the_words_of_their_turn_and_may_be_empty() -> None:
     call = ToolCall(id="toolu_1", name="now", arguments="")
     *_, turn = asked(user("Now?"), assistant("", call), user("Hurry."), result(""))["messages"]

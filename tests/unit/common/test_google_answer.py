@@ -60,6 +60,12 @@ def test_fields_of_null_are_fields_left_out() -> None:
     assert heard(nulls, empty, ended) == [Delta("Yes."), Delta("", "stop")]
 
 
+def test_a_call_carries_the_signature_of_its_part() -> None:
+    signed = {"functionCall": {"name": "now", "id": "a"}, "thoughtSignature": "s"}
+    first, *_ = heard(event(signed, {"functionCall": {"name": "now", "id": "b"}}), STOP)
+    assert [call.opaque for call in first.tool_calls] == [{"google": {"thought_signature": "s"}}, None]
+
+
 def test_tool_calls_come_whole_with_an_id_of_ours_where_they_have_none() -> None:
     calls = event(
         {"functionCall": {"name": "now"}},

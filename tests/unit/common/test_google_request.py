@@ -96,6 +96,20 @@ def test_calls_follow_the_words_and_the_first_is_signed_for_all() -> None:
 
 
 @pytest.mark.parametrize(
+    ("opaques", "signatures"),
+    [
+        ([{"google": {"thought_signature": "s"}}, None], ["s", None]),
+        ([None, {"google": {"thought_signature": "s"}}], [UNSIGNED, "s"]),
+        ([{"anthropic": {"thinking_blocks": []}}, {"google": 7}], [UNSIGNED, None]),
+    ],
+)
+def test_a_call_keeps_the_signature_that_it_came_with(opaques: list[Any], signatures: list[str | None]) -> None:
+    calls = tuple(ToolCall(id="a", name="now", arguments="{}", opaque=opaque) for opaque in opaques)
+    parts = contents(USER, Message(role="assistant", tool_calls=calls))[1]["parts"]
+    assert [part.get("thoughtSignature") for part in parts] == signatures
+
+
+@pytest.mark.parametrize(
     ("written", "args"),
     [
         ("", {}),

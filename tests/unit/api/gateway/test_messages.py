@@ -43,7 +43,7 @@ def test_a_conversation_with_tools_becomes_turns_of_chat() -> None:
             {
                 "role": "assistant",
                 "content": [
-                    {"type": "thinking", "thinking": "hm", "signature": "s"},
+                    {"type": "thinking", "thinking": "hm", "signature": ""},
                     {"type": "text", "text": "I look."},
                     {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Bonn"}},
                 ],
@@ -64,6 +64,63 @@ def test_a_conversation_with_tools_becomes_turns_of_chat() -> None:
         {"role": "tool", "tool_call_id": "t1", "content": "rain"},
         {"role": "user", "content": "And tomorrow?"},
     ]
+
+
+SIGNED = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+REDACTED = {"type": "redacted_thinking", "data": "d"}
+OPAQUES = [
+    {"anthropic": {"thinking_blocks": [SIGNED, REDACTED]}},
+    {"google": {"thought_signature": "s=="}},
+]
+
+
+def calling(opaque: Any) -> list[dict[str, Any]]:
+    """Two calls of tools, of which the second carries something."""
+    calls: list[dict[str, Any]] = [
+        {"index": number, "id": f"t{number}", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+        for number in range(2)
+    ]
+    calls[1]["extra_content"] = opaque
+    return calls
+
+
+@pytest.mark.parametrize("opaque", OPAQUES)
+def test_what_a_provider_wants_back_goes_to_the_client_and_returns(opaque: Any) -> None:
+    choice = {"message": {"content": None, "tool_calls": calling(opaque)}, "finish_reason": "tool_calls"}
+    content = Message.model_validate(message({"id": "c", "choices": [choice]}, "m")).model_dump()["content"]
+    [turn] = asked(messages=[{"role": "assistant", "content": content}])["messages"]
+    assert [call.get("extra_content") for call in turn["tool_calls"]] == [None, opaque]
+
+
+@pytest.mark.parametrize("opaque", OPAQUES)
+def test_what_a_provider_wants_back_is_streamed_block_by_block(opaque: Any) -> None:
+    stream = MessageStream("m")
+    chunk = {"choices": [{"delta": {"tool_calls": calling(opaque)}, "finish_reason": "tool_calls"}]}
+    whole = {"message": {"content": None, "tool_calls": calling(opaque)}, "finish_reason": "tool_calls"}
+    events = [
+        orjson.loads(event.partition(b"data: ")[2])
+        for event in (stream.feed(chunk) + stream.end()).split(b"\n\n")
+        if event
+    ]
+    for event in events:
+        EVENT.validate_python(event)
+    blocks: list[dict[str, Any]] = []
+    for event in events:
+        if event["type"] == "content_block_start":
+            assert event["index"] == len(blocks)
+            blocks.append(event["content_block"])
+        elif event["type"] == "content_block_delta" and event["delta"]["type"] in {"thinking_delta", "signature_delta"}:
+            name = event["delta"]["type"].removesuffix("_delta")
+            blocks[-1][name] += event["delta"][name]
+    assert blocks == message({"id": "c", "choices": [whole]}, "m")["content"]
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["s", {"google": "s"}, {"anthropic": {"thinking_blocks": ["s", {"type": "text"}]}}]
+)
+def test_what_nobody_can_have_signed_is_passed_over(nonsense: Any) -> None:
+    choice = {"message": {"content": None, "tool_calls": calling(nonsense)}, "finish_reason": "tool_calls"}
+    assert [block["type"] for block in message({"id": "c", "choices": [choice]}, "m")["content"]] == ["tool_use"] * 2
 
 
 def test_images_keep_their_place_between_texts() -> None:
