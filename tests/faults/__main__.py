@@ -71,6 +71,8 @@ async def run(given: argparse.Namespace, console: Console, scratch: Path) -> lis
             result = await run_row(row, count, seed, directory, telling(row, status, directory), given.sabotage)
         results.append(result)
         show(console, result, directory)
+        if given.write:
+            TABLE.write_text(table.markdown([result], TABLE.read_text() if TABLE.exists() else ""))
         if result.has_passed:
             shutil.rmtree(directory, ignore_errors=True)
     return results
@@ -131,8 +133,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     results = asyncio.run(run(given, console, scratch))
     console.print(table.terminal(results))
-    if given.write:
-        TABLE.write_text(table.markdown(results, TABLE.read_text() if TABLE.exists() else ""))
     failed = [result for result in results if not result.has_passed]
     if not failed:
         shutil.rmtree(scratch, ignore_errors=True)
