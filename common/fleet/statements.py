@@ -31,10 +31,10 @@ PEERS = text(
 CLAIM = text(
     """
     UPDATE models SET node = :node, changed_at = now()
-    WHERE id = :model AND (node IS NULL OR node = :node OR node = :previous)
+    WHERE id = :model AND (node IS NULL OR node = :node)
     RETURNING id
     """
-).bindparams(bindparam("previous", type_=Text))
+)
 
 RELEASE = text("UPDATE models SET node = NULL, changed_at = now() WHERE id = :model AND node = :node RETURNING id")
 

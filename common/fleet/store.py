@@ -62,13 +62,13 @@ class FleetStore:
             },
         )
 
-    async def claim(self, model: str, previous: str | None) -> bool:
-        """Whether the model is this node's now: it is if it was nobody's, or `previous`'s."""
-        return await self._happened(sql.CLAIM.bindparams(model=model, previous=previous, node=self._node))
+    async def claim(self, model: str) -> bool:
+        """Whether the model is this node's now: it is if it was nobody's."""
+        return await self._happened(sql.CLAIM.bindparams(model=model, node=self._node))
 
-    async def release(self, model: str) -> bool:
-        """Leave the model to other nodes."""
-        return await self._happened(sql.RELEASE.bindparams(model=model, node=self._node))
+    async def release(self, model: str, node: str) -> bool:
+        """Leave the model to whoever takes it, if it is still that node's."""
+        return await self._happened(sql.RELEASE.bindparams(model=model, node=node))
 
     async def raise_generation(self, model: str, generation: int) -> bool:
         """Whether a container of this generation may be made: if the model is ours, and the last one was before it."""

@@ -80,10 +80,10 @@ class Carrier:
     async def _do(self, step: told.Effect, look: Look) -> bool:  # noqa: C901, PLR0911, PLR0912  # one case an effect
         store = self._store
         match step:
-            case told.Claim(model, previous):
-                return await store.claim(model, previous)
-            case told.Release(model):
-                return await store.release(model)
+            case told.Claim(model):
+                return await store.claim(model)
+            case told.Release(model, node):
+                return await store.release(model, node)
             case told.Pull(model):
                 self._fetching.begin(look.entries[model])
                 return True

@@ -112,12 +112,13 @@ class Reconciler:
             peers=look.rows.peers,
             policy=self._policy,
         )
-        has_moved = await self._carrier.carry_out(effects, look)
+        # Before anything is claimed: whoever is not heard of has its models taken from it.
         await self._store.report(
             look.host,
             look.gpus,
             account(look.rows.desired, look.observed, look.gpus, look.host, now, policy=self._policy),
         )
+        has_moved = await self._carrier.carry_out(effects, look)
         await self._operations.follow()
         return self._pause(look, has_moved=has_moved)
 

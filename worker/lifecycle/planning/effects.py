@@ -10,17 +10,17 @@ from common.fleet.contracts import Fault, Reservation, State
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Make this node the model's, if it still is `previous`'s (None: nobody's)."""
+    """Make this node the model's, if it is still nobody's."""
 
     model: str
-    previous: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Leave the model to other nodes, if it is still this one's."""
+    """Leave the model to whoever takes it, if it is still that node's: this one's, or one's that is lost."""
 
     model: str
+    node: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ def capacity(host: Host, gpus: Sequence[Gpu], pinned: Iterable[Instance], policy
 def free(host: Host, gpus: Sequence[Gpu], instances: Sequence[Instance], policy: Policy) -> Room:
     """What may be handed out now: beyond what all instances are charged and what others than ours take.
 
-    Others' memory is what is in use and is not ours: that of instances as they say, or all that they are charged.
+    Others' memory is what is in use and is not ours: that of instances as they say and their margin, where a CUDA
+    context is that no runner tells of, or all that they are charged.
     What NVML still counts of a container that is gone is others' too, until it does not: so nobody is placed on it.
     """
     charges = [(instance, charge_of(instance, policy)) for instance in instances]
@@ -88,16 +89,16 @@ def free(host: Host, gpus: Sequence[Gpu], instances: Sequence[Instance], policy:
     if host.available_bytes is not None:
         growth = sum(charged.host_bytes - (seen_host_bytes(one) or 0) for one, charged in charges)
         room = replace(room, host_bytes=min(room.host_bytes, host.available_bytes - growth))
-    of_others = {gpu.uuid: max(0, gpu.used_bytes - _ours(gpu, charges)) for gpu in gpus}
+    of_others = {gpu.uuid: max(0, gpu.used_bytes - _ours(gpu, charges, policy)) for gpu in gpus}
     return replace(room, gpu_bytes={uuid: left - of_others[uuid] for uuid, left in room.gpu_bytes.items()})
 
 
-def _ours(gpu: Gpu, charges: Iterable[tuple[Instance, Reservation]]) -> int:
+def _ours(gpu: Gpu, charges: Iterable[tuple[Instance, Reservation]], policy: Policy) -> int:
     total = 0
     for instance, charged in charges:
         if gpu.uuid in instance.reserved.gpu_uuids:
             seen = seen_gpu_bytes(instance)
-            total += charged.gpu_bytes if seen is None else seen
+            total += charged.gpu_bytes if seen is None else seen + policy.gpu_margin_bytes
     return total
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from common.fleet.contracts import Desired, Gpu, GpuRoom, Host, Instance, Node, Observed, State
-from worker.lifecycle.planning.effects import Claim, Drain, Effect, Kill, Retire, Show
+from worker.lifecycle.planning.effects import Drain, Effect, Kill, Release, Retire, Show
 from worker.lifecycle.planning.failures import has_asked
 from worker.lifecycle.planning.ledger import capacity, charge_of, free
 from worker.lifecycle.planning.orphans import remove_orphan
@@ -128,17 +128,15 @@ def _pinned(rows: Mapping[str, Desired], own: Mapping[str, Instance]) -> list[In
 
 
 def _without_instance(row: Desired, line: Line, living: set[str]) -> list[Effect]:
-    if row.node is not None and row.node != line.node and row.node in living:
+    if row.node in living:
         return []
-    previous = None if row.node == line.node else row.node
+    if row.node not in {None, line.node}:
+        return [Release(row.model, row.node)]
     if not row.is_wanted:
-        if row.state is State.STOPPED:
-            return []
-        claim: list[Effect] = [] if previous is None else [Claim(row.model, previous)]
-        return [*claim, Show(row.model, State.STOPPED, row.reason)]
+        return [] if row.state is State.STOPPED else [Show(row.model, State.STOPPED, row.reason)]
     if row.spec is None:
         return [Retire(row.model, row.wanted_at, GONE)]
     if any(one.model == row.model for one in line.observed.instances):
         is_shown = row.node == line.node and has_asked(row)
         return show(row, State.QUEUED, "Waits for its last container to leave.") if is_shown else []
-    return line.serve(row, previous)
+    return line.serve(row)

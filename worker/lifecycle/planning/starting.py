@@ -53,8 +53,8 @@ class Line:
     leaving: dict[str, Instance]  # by container
     stopper: str | None = field(default=None, init=False)
 
-    def serve(self, desired: Desired, previous: str | None) -> list[Effect]:  # noqa: PLR0911  # a decision tree
-        """The next step of a wanted model without an instance; `previous` had claimed it and is lost.
+    def serve(self, desired: Desired) -> list[Effect]:  # noqa: PLR0911  # a decision tree
+        """The next step of a wanted model without an instance, that is this node's or nobody's.
 
         1. what failed waits or is refused; 2. what fits nowhere is refused, and what fits elsewhere is left to others;
         3. who has no node is claimed; 4. what is not here is pulled; 5. what fits starts, or waits for its room.
@@ -73,14 +73,14 @@ class Line:
             return self._fits_not(desired, need)
         if desired.node != self.node:
             is_ours = should_claim(desired, need, self.shown, self.peers, self.policy)
-            return [Claim(desired.model, previous)] if is_ours else []
+            return [Claim(desired.model)] if is_ours else []
         if desired.model not in self.observed.present:
             return self._pull(desired)
         return self._start(desired, need)
 
     def _fits_not(self, desired: Desired, need: Need) -> list[Effect]:
         if could_elsewhere(desired, self.peers, self.policy):
-            return [Release(desired.model)] if desired.node == self.node else []
+            return [Release(desired.model, self.node)] if desired.node == self.node else []
         if not has_asked(desired):
             return []
         message = f"{desired.model} fits nowhere: it {shortage(need, self.capacity, self.policy)}."
@@ -128,7 +128,7 @@ class Line:
             asked_at = desired.queued_at or desired.wanted_at or self.at
             if self.at - asked_at >= timedelta(seconds=self.policy.patience_seconds):
                 if not should_claim(desired, need, self.shown, self.peers, self.policy):
-                    return [Release(desired.model)]
+                    return [Release(desired.model, self.node)]
                 self.stopper = desired.model
             return show(desired, State.QUEUED, "Waits for memory: what holds it is at work, pinned, or just started.")
         names, found = made

@@ -261,15 +261,17 @@ class ScriptedFleet:
             if effect.model not in stopped and not self._do(machine, effect):
                 stopped.add(effect.model)
 
-    def _do(self, machine: Machine, effect: Effect) -> bool:  # noqa: C901, PLR0912
+    def _do(self, machine: Machine, effect: Effect) -> bool:  # noqa: C901, PLR0911, PLR0912
         row = self.rows.get(effect.model)
         is_ours = row is not None and row.node in {None, machine.name}
         match effect:
-            case told.Claim(model, previous):
-                if row is None or row.node not in {None, machine.name, previous}:
+            case told.Claim(model):
+                if not is_ours:
                     return False
                 self.change(model, node=machine.name)
-            case told.Release(model):
+            case told.Release(model, node):
+                if row is None or row.node != node:
+                    return False
                 self.change(model, node=None)
             case told.Pull(model):
                 self.pulls[model] = None

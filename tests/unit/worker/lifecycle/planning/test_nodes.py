@@ -80,6 +80,16 @@ def test_the_models_of_a_node_that_is_lost_start_elsewhere_and_its_containers_go
     assert [one.instance.node for one in fleet.containers.values()] == [fleet.rows["a"].node]
 
 
+def test_a_model_of_a_lost_node_that_fits_nowhere_else_is_refused() -> None:
+    fleet = two(model("a", 6 * GIB), there=8 * GIB)
+    call = fleet.ask("a", seconds=600)
+    fleet.advance(5)
+    fleet.machines["there"].is_alive = False
+    fleet.end(fleet.container_of("a").instance.container)
+    fleet.advance(90)
+    assert call.outcome == "refused: a fits nowhere: it needs 6.1 GiB of the host, which has 4.0 GiB for it."
+
+
 def test_a_stopped_model_of_a_lost_node_is_shown_stopped() -> None:
     fleet = two(model("a", ttl_seconds=None))
     fleet.ask("a")
