@@ -16,6 +16,7 @@ from common.providers.protocol import ModelRequest, Provider
 from common.providers.registry import Providers
 from common.telemetry.port import SILENT, OfCall, Telemetry, UpstreamRequest
 from worker.showing import Showing
+from worker.starting import Starting
 from worker.store import Claim
 
 # A local server works on a few requests at a time, on how many its entry may say (`slots`). The others wait in our
@@ -36,6 +37,7 @@ class Asker:
         price: Price,
         slots: Slots,
         telemetry: Telemetry = SILENT,
+        starting: Starting | None = None,
     ) -> None:
         self._providers = providers
         self._cache = cache
@@ -43,6 +45,7 @@ class Asker:
         self._price = price
         self._slots = slots
         self._telemetry = telemetry
+        self._starting = starting
         self._local_slots = asyncio.Semaphore(LOCAL_AT_ONCE)
 
     async def ask(self, claim: Claim, entry: ModelEntry) -> Answer:
@@ -53,8 +56,12 @@ class Asker:
         """
         provider, request = await self._providers.prepare(entry, claim.call)
         asking = Asking(claim, provider, request, self._events)
+        cold_start_ms: float | None = None
 
         async def ask() -> CachedAnswer:
+            nonlocal cold_start_ms
+            if self._starting is not None and self._providers.is_in_container(entry):
+                cold_start_ms = await self._starting.wait(claim, entry)
             async with self._slot(entry):
                 with self._told(claim, entry) as upstream:
                     return await asking.answer(upstream)
@@ -78,6 +85,7 @@ class Asker:
             cost_usd=0.0 if is_cached or is_stood_in_for else self._price(entry, said.usage),
             latency_ms=milliseconds_since(asking.started_at),
             time_to_first_token_ms=asking.time_to_first_token_ms,
+            cold_start_ms=cold_start_ms,
             cached=is_cached,
             tool_calls=list(said.tool_calls),
         )

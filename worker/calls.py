@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Answer, Attempt, ErrorDetail
 from common.database.faults import is_of_a_row
-from common.errors import AppError
+from common.errors import AppError, InstanceGone, NotStarted
 from common.events import EventSink
 from common.fleet.queues import own_queue
 from common.routing import (
@@ -40,7 +41,15 @@ from worker.leases import Held, Leases
 from worker.patience import patiently
 from worker.store import Claim, Ending, Store
 
+# Each time the model had been started anew, or its node had looked at it: more than this is no bad luck.
+MAX_REFUSALS = 5
+# Calls of this process that wait for their model without a thread; those beyond wait with one.
+MAX_ALONE = 1000
+
 logger = logging.getLogger(__name__)
+
+
+async def _leave_to_the_sweep(_: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,8 @@ class CallRunner:
     """Runs calls on the loop. A call is recorded once, however often it was delivered.
 
     `queues` are those this worker consumes, `queue_of` says to which one a model's calls belong: a call whose next
-    model belongs elsewhere moves there, and `ring` tells the broker at once.
+    model belongs elsewhere moves there, and `ring` tells the broker at once. `ring_job` tells of the job of a call
+    that has ended without a thread.
     """
 
     def __init__(
@@ -102,6 +112,7 @@ class CallRunner:
         *,
         queues: Sequence[str],
         ring: Callable[[str, str], Awaitable[None]],
+        ring_job: Callable[[str], Awaitable[None]] = _leave_to_the_sweep,
         queue_of: Callable[[ModelEntry], str] = own_queue,
     ) -> None:
         self._store = store
@@ -113,7 +124,9 @@ class CallRunner:
         self._limits = limits
         self._queues = frozenset(queues)
         self._ring = ring
+        self._ring_job = ring_job
         self._queue_of = queue_of
+        self._alone: set[asyncio.Task[None]] = set()
         self.is_draining = False
 
     async def run(self, call_id: UUID) -> UUID | None:
@@ -129,17 +142,42 @@ class CallRunner:
             return None
         if claim is None:
             return None
-        held = Held(claim)
+        parted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        held = Held(claim, parted=parted)
         held.work = asyncio.create_task(self._work(held))
         self._leases.hold(held)
         try:
-            pending: int | None = await held.work
+            await asyncio.wait({held.work, parted}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            held.work.cancel()
+        if held.work.done() or not parted.done() or len(self._alone) >= MAX_ALONE:
+            return await self._end(held, held.work)
+        ending = asyncio.create_task(self._end_alone(held, held.work))
+        self._alone.add(ending)
+        ending.add_done_callback(self._alone.discard)
+        return None
+
+    async def drained(self) -> None:
+        """Wait for the calls that no thread waits for; to be asked for once no call comes any more."""
+        if not self.is_draining:
+            self._leases.stop_all()
+        await asyncio.gather(*self._alone, return_exceptions=True)
+
+    async def _end(self, held: Held, work: "asyncio.Task[int | None]") -> UUID | None:
+        try:
+            pending = await work
         except asyncio.CancelledError:
             await self._give_back(held.claim)
             return None
         finally:
             self._leases.drop(held)
-        return claim.job_id if pending == 0 else None
+        return held.claim.job_id if pending == 0 else None
+
+    async def _end_alone(self, held: Held, work: "asyncio.Task[int | None]") -> None:
+        """See a call to its end that nobody waits for: its job is told by us."""
+        job_id = await self._end(held, work)
+        if job_id is not None:
+            await self._ring_job(str(job_id))
 
     async def _work(self, held: Held) -> int | None:
         """Ask along the chain until there is something to record; returns the calls the round still waits for."""
@@ -210,13 +248,22 @@ class CallRunner:
         started = {"call": str(claim.call_id), "model": claim.model, "asked": entry.id, "attempt": claim.attempt}
         self._events.append(claim.job_id, "call.started", started)
         trip.asked_at = time.perf_counter()
-        answer = await self._asker.ask(claim, entry)
+        answer = await self._answer(claim, entry)
         self._upstreams.answered(entry)
         # a cached answer made no request
         return answer.model_copy(update={"attempts": trip.attempts - answer.cached, "history": trip.history})
 
+    async def _answer(self, claim: Claim, entry: ModelEntry) -> Answer:
+        """A container that was leaving has done nothing: the call is put again, as if it had never been."""
+        for _ in range(MAX_REFUSALS):
+            with suppress(InstanceGone):
+                return await self._asker.ask(claim, entry)
+        return await self._asker.ask(claim, entry)
+
     async def _note_failure(self, trip: Trip, error: AppError) -> None:
-        trip.history.append(met(trip.entry, error, milliseconds_since(trip.asked_at)))
+        if isinstance(error, NotStarted):
+            trip.has_asked = False
+        trip.history.append(met(trip.entry, error, milliseconds_since(trip.asked_at) if trip.has_asked else None))
         trip.retry_after_seconds = error.retry_after_seconds
         await self._upstreams.failed(trip.entry, trip.claim.call, error)
         if self._upstreams.is_offline_for(trip.entry) and has_local_alternative(trip.chain, trip.history):
@@ -233,7 +280,7 @@ class CallRunner:
             retry_after_seconds=trip.retry_after_seconds,
         )
         last = trip.history[-1]
-        logger.info("call %s: %s: %s; %s", trip.claim.call_id, last.model, last.message, step)
+        logger.info("call %s: %s: %s; %s", trip.claim.call_id, last.model, last.message, _in_words(step))
         return step
 
     async def _retries(self, trip: Trip) -> int:
@@ -299,6 +346,16 @@ class CallRunner:
     def _reset(self, job_id: UUID, call_id: UUID, attempt: int) -> None:
         """Tell watchers that what they saw of this call counts no more."""
         self._events.append(job_id, "call.reset", {"call": str(call_id), "attempt": attempt})
+
+
+def _in_words(step: Step) -> str:
+    match step:
+        case Ask(entry):
+            return f"{entry.id} is asked"
+        case Wait(entry, seconds):
+            return f"{entry.id} is asked in {seconds:.1f} s"
+        case GiveUp():
+            return "given up"
 
 
 def _released(claim: Claim, delay_seconds: float) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Held:
     claim: Claim
     work: asyncio.Task[Any] | None = None
     is_writing: bool = False
+    # done once the thread that brought the call may go, though its work has not ended
+    parted: asyncio.Future[None] | None = None
 
     def begin_writing(self) -> None:
         """Its result or its next token is on the way: a lease that is missing from now on is no reason to stop."""
@@ -73,6 +75,12 @@ class Leases:
         """The work on this claim has ended."""
         if self._held.get(held.claim.call_id) is held:
             del self._held[held.claim.call_id]
+
+    def part(self, call_id: UUID) -> None:
+        """Let the thread that brought this call go: it will wait for long, and needs none for that."""
+        held = self._held.get(call_id)
+        if held is not None and held.parted is not None and not held.parted.done():
+            held.parted.set_result(None)
 
     def stop_all(self) -> None:
         """Cancel all work, and whatever is still begun: the process is going down."""

@@ -18,6 +18,8 @@ from common.circuits import Circuits
 from common.database.connect import connect
 from common.ending import end
 from common.events import EventLog
+from common.fleet.bell import Bell
+from common.fleet.fleet import Fleet
 from common.fleet.rows import PostgresRows
 from common.providers.registry import Providers
 from common.settings import Settings
@@ -39,6 +41,7 @@ from worker.loop_thread import LoopThread
 from worker.presence import Presence
 from worker.recovery import Found, Sweep, suspicious_from
 from worker.retention import Retention
+from worker.starting import Starting
 from worker.store import Store
 from worker.threads import Threads
 
@@ -87,7 +90,6 @@ class Runtime:
             health_check_interval=15,
         )
         self._events = EventLog(self._redis)
-        self._providers = Providers(settings, catalog)
         places = settings.ultra_jobs_at_once_per_key
         tally = Tally()
         self._report = Report(self._redis, tally)
@@ -100,9 +102,13 @@ class Runtime:
             suspicious=suspicious_from(settings.ultra_max_attempts),
             tally=tally,
         )
+        rows = PostgresRows(store.fetch)
+        self._bell = Bell(app, rows)
+        self._fleet = Fleet(rows, ring=self._bell.ring)
+        self._providers = Providers(settings, catalog, self._fleet)
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
         self._telemetry = telemetry_of(settings, "worker")
-        self._gpu_queues = GpuQueues(catalog, self._redis, PostgresRows(store.fetch), own=kind.gpu_queue)
+        self._gpu_queues = GpuQueues(catalog, self._redis, rows, own=kind.gpu_queue)
         queue_of = self._gpu_queues.queue_of
         self._engine = Engine(store, catalog, self._events, self._telemetry, queue_of)
         self._circuits = Circuits(
@@ -118,12 +124,21 @@ class Runtime:
             store,
             self._leases,
             catalog,
-            Asker(self._providers, cache, self._events, pricing.cost_usd, self._slots, self._telemetry),
+            Asker(
+                self._providers,
+                cache,
+                self._events,
+                pricing.cost_usd,
+                self._slots,
+                self._telemetry,
+                Starting(self._fleet, self._events, self._leases.part),
+            ),
             self._upstreams,
             self._events,
             Limits(settings.ultra_max_attempts, settings.ultra_job_retry_budget, settings.ultra_prefer),
             queues=kind.queues,
             ring=self._ring_for_call,
+            ring_job=self._ring_for_job,
             queue_of=queue_of,
         )
         self._presence = Presence(self._redis, name, kind, lambda: len(self._leases), self.canary)
@@ -216,6 +231,9 @@ class Runtime:
         """Publishing blocks on the broker, so it has a thread."""
         await asyncio.to_thread(ring, self._app, calls=[(call_id, queue)])
 
+    async def _ring_for_job(self, job_id: str) -> None:
+        await asyncio.to_thread(ring, self._app, job_ids=[job_id])
+
     def _ring(self, found: Found) -> None:
         for lane, rings in found.rings.items():
             if rings.calls or rings.job_ids:
@@ -223,9 +241,12 @@ class Runtime:
                 ring(self._app, calls=calls, job_ids=rings.job_ids, lane=lane)
 
     async def _close(self) -> None:
+        await self._runner.drained()
         await end(self._background)
         await self._presence.remove()
         await self._report.send()
+        await self._fleet.close()
+        await self._bell.close()
         await self._events.drain()
         await self._upstreams.connectivity.close()
         await self._providers.close()

@@ -108,7 +108,10 @@ class LocalModel(ModelEntry):
     drain_seconds: float = Field(30, ge=0, le=3600, description="What calls in flight are given when it stops.")
     dtype: DType = "auto"
     trust_remote_code: bool = Field(False, description="Runs code of the `repo`.")
-    environment: dict[Variable, Annotated[str, Field(max_length=10_000)]] = Field(default_factory=dict, max_length=100)
+    # Keys among it, which no log should show.
+    environment: dict[Variable, Annotated[str, Field(max_length=10_000)]] = Field(
+        default_factory=dict, max_length=100, repr=False
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

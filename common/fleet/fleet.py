@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from common.catalog.local import LocalModel
 from common.ending import end
 from common.errors import DependencyDown, NotStarted
-from common.fleet.contracts import Endpoint
+from common.fleet.contracts import Endpoint, State
 from common.fleet.rows import Rows
 from common.fleet.standing import Standing
 from common.fleet.watch import Told, Watch
@@ -207,6 +207,9 @@ class Fleet:
         if watch.wanted_at is None:
             watch.wanted_at = await self._rows.want(watch.model)
             self._ring(watch.model)
+            if standing is None or standing.state is State.STOPPED:
+                standing = Standing(watch.model, State.QUEUED, is_wanted=True)
+            watch.tell(standing)
         elif standing is not None:
             if (fault := standing.answer_to(watch.wanted_at)) is not None:
                 self._refuse(watch, NotStarted(f"{watch.model} did not start: {fault.message}"))

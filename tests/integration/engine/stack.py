@@ -41,6 +41,7 @@ class Workers:
             "ULTRA_DRAIN_SECONDS": "0.5",
         }
         self._log_directory = log_directory
+        self.concurrency = 32
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(
@@ -49,7 +50,7 @@ class Workers:
         log = self._log_directory / f"worker-{len(self._started)}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                [*program, kind, "--concurrency", "32"],
+                [*program, kind, "--concurrency", str(self.concurrency)],
                 env=self._environment | environment,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

@@ -7,7 +7,7 @@ import pytest
 from common.settings import Settings
 from tests.contract.scripted_instance import ScriptedInstance
 from tests.integration.api.serving import serving
-from tests.integration.fleet.keeper import ActingKeeper, acting_keeper
+from tests.integration.fleet.keeper import PATIENCE_SECONDS, ActingKeeper, acting_keeper
 
 MODEL = "local-tiny"
 CATALOG = f"""\
@@ -19,7 +19,7 @@ models:
     engine: llamacpp
     memory: 1 GiB
     slots: 4
-    load_seconds: 30
+    load_seconds: 90
     aliases: [teeny]
     capabilities: [chat, embeddings]
     environment: {{HF_TOKEN: nobody-s-business}}
@@ -44,6 +44,7 @@ def settings(postgres_url: str, redis_url: str, catalog_path: Path) -> Settings:
 @pytest.fixture
 async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(settings) as client:
+        client.timeout = httpx.Timeout(PATIENCE_SECONDS)
         yield client
 
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 from common.fleet.contracts import Fault, State
 from common.fleet.standing import Standing
-from tests.unit.common.fleet.scripted_rows import NOON
+from tests.unit.common.fleet.scripted_rows import NOON, local_model
 
 LATER = NOON + timedelta(seconds=1)
 WANTED = Standing("local-a", State.QUEUED, is_wanted=True, wanted_at=NOON)
@@ -33,3 +33,7 @@ def test_a_model_that_nobody_wants_any_more_is_an_answer() -> None:
     stopped = replace(WANTED, is_wanted=False).answer_to(NOON)
     assert stopped is not None
     assert stopped.code == "stopped"
+
+
+def test_what_a_container_s_environment_holds_is_shown_by_no_log() -> None:
+    assert "hf_secret" not in repr(local_model(environment={"HF_TOKEN": "hf_secret"}))
