@@ -11,7 +11,18 @@ from typing import Any
 
 from runner.contracts import Chat, Embeddings, Message, Piece
 from runner.engines.protocol import Engine
-from runner.faults import Draining, EngineBroken, EngineFailed, Fatal, LoadFailed, NotReady, Refused, TookTooLong
+from runner.faults import (
+    Draining,
+    EngineBroken,
+    EngineFailed,
+    Fatal,
+    LoadFailed,
+    NoMemory,
+    NotReady,
+    OutOfMemory,
+    Refused,
+    TookTooLong,
+)
 from runner.line import Line
 from runner.memory import resident_bytes
 from runner.metrics import Metrics
@@ -159,6 +170,8 @@ class Instance:
             async with asyncio.timeout(self.settings.deadline_seconds), aclosing(engine.generate(PROBE)) as pieces:
                 if [piece async for piece in pieces if piece.finish_reason]:
                     return
+        except NoMemory as error:
+            raise OutOfMemory("The model is loaded, and nothing is left to generate with: give it more.") from error
         except (Refused, TimeoutError) as error:
             raise LoadFailed(f"The model is loaded and cannot generate: {error}") from error
         raise LoadFailed("The model is loaded, and its first answer had no end.")

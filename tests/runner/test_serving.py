@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 from runner.contracts import Piece, Usage
-from runner.faults import EngineBroken, ModelMissing, Unsupported
+from runner.faults import EngineBroken, ModelMissing, NoMemory, Unsupported
 from runner.settings import Settings
 from tests.openai_schema import check
 from tests.runner.scripted_engine import SAID, ScriptedEngine
@@ -239,6 +239,16 @@ async def test_a_model_that_loads_and_cannot_generate_has_failed() -> None:
         assert await it.exit_code == 6
         assert it.instance.error is not None
         assert "No numbers." in it.instance.error.message
+
+
+async def test_a_model_that_loads_and_leaves_no_memory_to_generate_with_says_so() -> None:
+    async def load(_: Settings) -> ScriptedEngine:
+        return ScriptedEngine(NoMemory())
+
+    async with served(load) as it:
+        assert await it.exit_code == 4
+        assert it.instance.error is not None
+        assert it.instance.error.code == "out_of_memory"
 
 
 async def test_an_engine_that_breaks_while_it_serves_ends_the_process() -> None:

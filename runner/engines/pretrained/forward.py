@@ -11,6 +11,8 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from runner.engines.pretrained.choosing import choose
 from runner.engines.pretrained.row import Row
 
+OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 class Batch:
     """Implements `Forward`. To be used in one thread."""
@@ -123,13 +125,19 @@ def _stacked(first: torch.Tensor, second: torch.Tensor, length: int) -> torch.Te
     )
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether torch says that memory is short: its allocators do, and CUDA and cuBLAS where they take their own."""
+    is_said = any(words in str(error) for words in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and is_said)
+
+
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Torch's ways to say that memory is short, as Python's own."""
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             raise MemoryError(str(error)) from error

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from runner.engines.gguf_files import gguf_file
+from runner.engines.pretrained.forward import is_out_of_memory
 from runner.engines.pretrained.room import refuse_too_large
 from runner.engines.pretrained.row import Choosing
 from runner.faults import BadDtype, Fatal, LoadFailed, ModelMissing, OutOfMemory
@@ -44,9 +45,9 @@ def load_model(settings: Settings) -> Loaded:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     place = _place(Path(settings.model_path))
     dtype = _dtype(settings.dtype, device, is_gguf="gguf_file" in place)
-    refuse_too_large(Path(settings.model_path), dtype, device)
     options = {**place, "trust_remote_code": settings.trust_remote_code, "local_files_only": True}
     try:
+        refuse_too_large(Path(settings.model_path), dtype, device)
         tokenizer = AutoTokenizer.from_pretrained(**options)
         config = AutoConfig.from_pretrained(**options)
         # Pickled weights can run code when they are read.
@@ -55,8 +56,6 @@ def load_model(settings: Settings) -> Loaded:
         ).eval()
     except Fatal:
         raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfMemory(f"The model does not fit: {error}") from error
     except Exception as error:
         raise _why_not(error) from error
     return Loaded(
@@ -102,7 +101,7 @@ def _placement(device: str) -> dict[str, str]:
 
 def _why_not(error: Exception) -> Fatal:
     words = f"{type(error).__name__}: {error}"
-    if "can't allocate memory" in words:
+    if is_out_of_memory(error):
         return OutOfMemory(f"The model does not fit: {words}")
     if "trust_remote_code" in words:
         return LoadFailed("The model brings code of its own: allow it with trust_remote_code and a pinned revision.")

@@ -8,7 +8,7 @@ import torch
 
 from runner.engines.pretrained.choosing import choose
 from runner.engines.pretrained.embedding import embed
-from runner.engines.pretrained.forward import Batch
+from runner.engines.pretrained.forward import Batch, memory_errors
 from runner.engines.pretrained.row import NO_TOKEN, Choosing, Row
 
 PROMPTS = ([5, 6, 7], [9], list(range(20, 60)), [1, 2] * 5)
@@ -130,3 +130,21 @@ def test_an_embedding_is_the_same_beside_longer_texts(model: Any) -> None:
         (alone_,) = embed(model, [prompt], pad_token=0)
         assert vector == pytest.approx(alone_, abs=1e-5)
         assert sum(value * value for value in vector) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+    ],
+)
+def test_short_memory_is_told_from_a_broken_gpu(error: RuntimeError, is_memory: bool) -> None:
+    with (
+        pytest.raises(MemoryError if is_memory else RuntimeError, match=str(error)[:10].replace("[", ".")),
+        memory_errors(),
+    ):
+        raise error
