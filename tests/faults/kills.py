@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.deployment import Worker
@@ -14,7 +14,7 @@ from tests.faults.subject import POINTS
 
 KILL_PAUSE_SECONDS = 2.5
 FREEZE_SECONDS = 8.0
-TRAP_SECONDS = 60.0
+TRAP_SECONDS = 180.0
 # They come one after the other: two at once may take an innocent call along, and that is said.
 POISON_SECONDS = 400.0
 CLOCK_MINUTES = 5
@@ -33,44 +33,27 @@ async def kill_workers(field: Field, times: int) -> None:
 
 
 async def kill_at_points(field: Field, times: int) -> None:
-    """kill -9 at each named point of the code, `times` each, two traps at a time: whoever comes by dies there."""
-    done = itertools.count(1)
-
-    async def spring(points: Sequence[str]) -> None:
-        order = [point for point in points for _ in range(times)]
-        field.rng.shuffle(order)
-        for point in order:
-            field.say(f"trap {next(done)} of {len(POINTS) * times}: {point}")
-            await field.loaded()
-            field.injecting()
-            at, name = await _sprung(field, point)
-            field.note(point, at, worker=name)
-            await asyncio.sleep(field.rng.uniform(0.1, 0.4))
-
-    await asyncio.gather(spring(POINTS[::2]), spring(POINTS[1::2]))
-
-
-async def _sprung(field: Field, point: str) -> tuple[float, str]:
-    """Set a trap and wait until a worker has died in it; when, and which."""
+    """kill -9 at each named point of the code, `times` each: a trap is set, and whoever comes by dies in it."""
     traps = field.deployment.directory / "traps"
-    names = _names(field)
-    (traps / point).touch()
-    async with asyncio.timeout(TRAP_SECONDS):
-        while (traps / point).exists():  # another process has no event
-            names |= _names(field)
-            await asyncio.sleep(0.01)
-        at = time.time()
-        [trap] = traps.glob(f"{point}.*")
-        pid = int(trap.suffix[1:])
-        trap.unlink()
-        while any(worker.pid == pid and worker.is_alive for worker in field.deployment.workers):
-            await asyncio.sleep(0.01)
-    return at, names[pid]
-
-
-def _names(field: Field) -> dict[int, str]:
-    """By pid, what the calls of the workers that live now are marked with."""
-    return {worker.pid: worker.record_name for worker in field.deployment.workers if worker.is_alive}
+    order = [point for point in POINTS for _ in range(times)]
+    field.rng.shuffle(order)
+    for number, point in enumerate(order, start=1):
+        field.say(f"trap {number} of {len(order)}: {point}")
+        await field.loaded()
+        field.injecting()
+        before = {worker.record_name: worker for worker in field.deployment.workers if worker.is_alive}
+        deaths = sum(worker.deaths for worker in field.deployment.workers)
+        (traps / point).touch()
+        async with asyncio.timeout(TRAP_SECONDS):
+            while (traps / point).exists():  # another process has no event
+                await asyncio.sleep(0.01)
+            at = time.time()
+            while sum(worker.deaths for worker in field.deployment.workers) == deaths:
+                await asyncio.sleep(0.01)
+        alive = {worker.record_name for worker in field.deployment.workers if worker.is_alive}
+        for name in before.keys() - alive:
+            field.note(point, at, worker=name)
+        await asyncio.sleep(field.rng.uniform(0.1, 0.4))
 
 
 async def freeze_workers(field: Field, times: int) -> None:
