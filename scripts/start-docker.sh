@@ -9,7 +9,7 @@ usage: scripts/start-docker.sh [-d] [--service NAME]... [--profile NAME]... [--b
 
   -d, --detach     start in the background, wait until everything is healthy, print where it is
   --service NAME   only this service and what it needs (default: all); may be given again
-  --profile NAME   with-model-runner, with-frontend or with-worker; may be given again
+  --profile NAME   with-model-runner, with-frontend, with-worker or with-gpu; may be given again
   --build          build the image again first, after a change of the code
   -h, --help       this text
 

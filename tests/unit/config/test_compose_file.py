@@ -39,6 +39,13 @@ def test_the_worker_profile_adds_hands_to_the_worker_that_is_always_there() -> N
     assert started_by("with-worker") - started_by() == {"cloud-worker"}
 
 
+def test_the_gpu_profile_adds_a_worker_that_reads_which_gpu_it_is_pinned_to() -> None:
+    assert started_by("with-gpu") - started_by() == {"gpu-worker"}
+    assert "GPU_DEVICE" in SERVICES["gpu-worker"]["command"][-1]
+    [devices] = SERVICES["gpu-worker"]["deploy"]["resources"]["reservations"]["devices"]
+    assert devices == {"driver": "nvidia", "count": "all", "capabilities": ["gpu", "utility"]}
+
+
 def test_nothing_is_published_beyond_loopback_unless_asked() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
