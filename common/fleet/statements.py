@@ -1,5 +1,8 @@
 """The statements of a lifecycle worker. All times are Postgres' clock.
 
+What is compared with another write is told by `clock_timestamp()`, which is read once the row is ours: `now()` is when
+the statement began to wait for it.
+
 Those that decide return a row where they did, and none where somebody else was there first.
 """
 
@@ -10,8 +13,7 @@ _TIME = DateTime(timezone=True)
 
 INSTALLATION = text(
     """
-    WITH made AS (INSERT INTO installation DEFAULT VALUES ON CONFLICT DO NOTHING RETURNING id)
-    SELECT id FROM made UNION ALL SELECT id FROM installation LIMIT 1
+    INSERT INTO installation DEFAULT VALUES ON CONFLICT (is_only) DO UPDATE SET is_only = true RETURNING id
     """
 )
 
@@ -86,7 +88,7 @@ PEAK = text(
 FAIL = text(
     """
     UPDATE models SET state = :state, reason = :reason, fault = :fault, failures = :failures, retry_at = :retry_at,
-        failed_at = now(), failed_spec = :spec, changed_at = now(), progress = NULL,
+        failed_at = clock_timestamp(), failed_spec = :spec, changed_at = now(), progress = NULL,
         failed_generation = coalesce(:generation, failed_generation)
     WHERE id = :model AND node = :node AND (:generation IS NULL OR failed_generation < :generation)
     RETURNING id
@@ -100,8 +102,8 @@ FAIL = text(
 
 REFUSE = text(
     """
-    UPDATE models SET state = 'failed', reason = :reason, fault = :fault, failed_at = now(), queued_at = NULL,
-        progress = NULL, changed_at = now()
+    UPDATE models SET state = 'failed', reason = :reason, fault = :fault, failed_at = clock_timestamp(),
+        queued_at = NULL, progress = NULL, changed_at = now()
     WHERE id = :model AND (node IS NULL OR node = :node) AND wanted_at IS NOT DISTINCT FROM :wanted_at
     RETURNING id
     """

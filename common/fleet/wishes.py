@@ -9,15 +9,16 @@ from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
+# The clock is read once the row is ours, so that of two who ask at once the later one's time stays.
 # Since when it queues is kept while the wish is not met yet: who asks again does not go to the end of the line.
 _WANT = text(
     """
     INSERT INTO models AS m (id, is_wanted, wanted_at, queued_at, state)
-    VALUES (:model, true, now(), now(), 'queued')
+    VALUES (:model, true, clock_timestamp(), clock_timestamp(), 'queued')
     ON CONFLICT (id) DO UPDATE SET
-        is_wanted = true, wanted_at = now(), is_forced = false, drain_seconds = NULL, changed_at = now(),
+        is_wanted = true, wanted_at = clock_timestamp(), is_forced = false, drain_seconds = NULL, changed_at = now(),
         queued_at = CASE WHEN m.is_wanted AND m.state IN ('queued', 'pulling', 'starting')
-                         THEN m.queued_at ELSE now() END,
+                         THEN m.queued_at ELSE clock_timestamp() END,
         state = CASE WHEN m.state = 'stopped' THEN 'queued' ELSE m.state END,
         reason = CASE WHEN m.state = 'stopped' THEN NULL ELSE m.reason END
     RETURNING m.wanted_at
