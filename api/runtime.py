@@ -95,7 +95,9 @@ class Runtime:
         self.backlog = Backlog(self.database, settings.ultra_max_queued_jobs, settings.ultra_jobs_at_once_per_key)
         self.metering = Metering(redis_url, self.database, catalog.current)
         metrics.registry.register(self.metering)
-        self._gateway = GatewayParts(settings, catalog.current, self.providers, circuits, self.metering, self.telemetry)
+        self._gateway = GatewayParts(
+            settings, catalog.current, self.providers, circuits, self.metering, self.telemetry, self._fleet
+        )
         self.gateway = self._gateway.app(self.auth, metrics, host_names)
         self.submissions = Submissions(
             self.database,

@@ -19,9 +19,11 @@ from common.errors import (
     ContextTooLong,
     DependencyDown,
     Forbidden,
+    InstanceGone,
     InvalidInput,
     NotFound,
     NotServed,
+    NotStarted,
     ProviderError,
     RateLimited,
     RateLimitExceeded,
@@ -55,6 +57,8 @@ STATUSES: Mapping[type[AppError], int] = {
     ContentRefused: 400,
     Unsupported: 400,
     NotServed: 503,
+    NotStarted: 503,
+    InstanceGone: 503,
     AppError: 500,
 }
 

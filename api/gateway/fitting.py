@@ -6,6 +6,8 @@ from api.gateway.asked import Asked
 from api.gateway.kinds import EMBEDDING
 from api.gateway.rendering import OPAQUE
 from common.catalog.entry import EntryParameters, ModelEntry
+from common.catalog.local import LocalModel
+from common.fleet.engines import name_in_container
 
 Body = dict[str, Any]
 Messages = list[dict[str, Any]]
@@ -18,7 +20,7 @@ def fitted(asked: Asked, entry: ModelEntry) -> Body:
 
     A stream's usage is asked for always: we need it, whether or not the client does.
     """
-    body = {**asked.body, "model": entry.name}
+    body = {**asked.body, "model": name_in_container(entry) if isinstance(entry, LocalModel) else entry.name}
     if asked.is_streamed:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     if asked.kind is EMBEDDING:

@@ -23,6 +23,7 @@ from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
 from common.circuits import Circuits
 from common.contracts.calls import Usage
+from common.fleet.fleet import Fleet
 from common.providers.registry import Providers
 from common.settings import Settings
 from common.telemetry.port import Telemetry
@@ -42,6 +43,7 @@ class GatewayParts:
         circuits: Circuits,
         metering: Metering,
         telemetry: Telemetry,
+        fleet: Fleet,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -51,7 +53,7 @@ class GatewayParts:
         self._telemetry = telemetry
         self._upstreams = Upstreams(settings, catalog, providers, circuits)
         self._knowledge: KnowledgeAgent | None = None
-        self._ways = Ways(settings, catalog, Translating(providers), metering.slots)
+        self._ways = Ways(settings, catalog, Translating(providers), metering.slots, fleet)
 
     def app(self, auth: Auth, metrics: Metrics, host_names: frozenset[str] | None) -> Gateway:
         """The app that serves `/v1`."""

@@ -33,7 +33,7 @@ class Slotted:
             answer = await self._way.whole(asked, entry)
         return replace(answer, waited_seconds=answer.waited_seconds + in_line_seconds)
 
-    async def stream(self, asked: Asked, entry: ModelEntry) -> Stream:
+    async def stream(self, asked: Asked, entry: ModelEntry) -> "SlottedStream":
         """See `Way.stream`; raises what `whole` raises."""
         started = time.perf_counter()
         slot = await self._slots.take(entry, patience_seconds=PATIENCE_SECONDS)

@@ -76,7 +76,7 @@ class Translating:
         if "embeddings" not in provider.features:
             raise unsupported("model", "embeddings")
         timeout_seconds = self._providers.request_for(entry, Call(model=entry.id, messages=())).timeout_seconds
-        name = entry.id if provider.name == "mock" else entry.name
+        name = self._providers.served_name(entry)
         started = time.perf_counter()
         try:
             embeddings = await provider.embed(

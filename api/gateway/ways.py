@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pydantic import SecretStr
 
 from api.gateway.answers import Way
+from api.gateway.contained import Contained
 from api.gateway.passing import Passing
 from api.gateway.slotted import Slotted
 from api.gateway.upstream import Upstream
 from common.admission.slots import Slots
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry, ModelServer
+from common.catalog.local import LocalModel
+from common.fleet.fleet import Fleet
 from common.providers import making
 from common.providers.http import Proxies
 from common.settings import Settings
@@ -22,15 +25,25 @@ class Ways:
     `catalog` is asked anew each time: the file may change while we run.
     """
 
-    def __init__(self, settings: Settings, catalog: Callable[[], Catalog], translating: Way, slots: Slots) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Callable[[], Catalog],
+        translating: Way,
+        slots: Slots,
+        fleet: Fleet,
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._slots = slots
         self._translating = translating
+        self._contained = Contained(fleet, slots, settings)
         self._passing: dict[tuple[str, ModelServer | None], Passing] = {}
 
     def to(self, entry: ModelEntry) -> Way:
         """Pass through where the model's server speaks our interface, else through its adapter; in line if need be."""
+        if isinstance(entry, LocalModel) and not self._settings.use_mock:
+            return self._contained
         way = self._straight(entry.provider)
         return way if entry.slots is None else Slotted(way, self._slots)
 
@@ -47,6 +60,7 @@ class Ways:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._contained.close()
         made, self._passing = self._passing, {}
         for passing in made.values():
             await passing.close()
