@@ -67,7 +67,7 @@ def run_lifecycle_worker(settings: Settings, *, node: str | None = None) -> int:
     os.nice(NICENESS)
     node = node or settings.ultra_node or socket.gethostname()
     kind = lifecycle_kind(node)
-    hostname = process_name(kind, node)
+    hostname = process_name(kind, None)  # of this process: the node is in its queue
     app = create_app(settings)
     runtime = LifecycleRuntime(settings, kind, hostname, node, app)
     register(app, runtime)

@@ -14,11 +14,11 @@ IMAGE = "orchestrar-runner:llamacpp"
 
 @pytest.fixture
 def runner_image(docker: str) -> str:
-    """The image, which `make runner-image` builds."""
+    """The image, which `make runner-image` builds; where RUNNER_IMAGES promises it, it has to be there."""
     try:
         subprocess.run(["docker", "image", "inspect", IMAGE], check=True, capture_output=True, timeout=30)
     except subprocess.CalledProcessError:
-        if os.environ.get("CI"):
+        if IMAGE in os.environ.get("RUNNER_IMAGES", ""):
             raise
         pytest.skip(f"no image {IMAGE}: `make runner-image` builds it")
     return IMAGE
