@@ -82,7 +82,8 @@ RECOVERED = text(
 
 # Peaks only grow: what an instance once took it will take again.
 PEAK = text(
-    "UPDATE models SET seen_bytes = :seen_bytes WHERE id = :model AND node = :node AND seen_bytes < :seen_bytes"
+    "UPDATE models SET seen_bytes = :seen_bytes WHERE id = :model AND node = :node AND seen_bytes < :seen_bytes "
+    "RETURNING id"
 ).bindparams(bindparam("seen_bytes", type_=BigInteger))
 
 FAIL = text(

@@ -119,9 +119,9 @@ class FleetStore:
             )
         )
 
-    async def remember_peak(self, model: str, seen_bytes: int) -> None:
+    async def remember_peak(self, model: str, seen_bytes: int) -> bool:
         """The most that an instance of it was seen to take of its GPUs, if this is more."""
-        await self._run(sql.PEAK.bindparams(model=model, seen_bytes=seen_bytes, node=self._node))
+        return await self._happened(sql.PEAK.bindparams(model=model, seen_bytes=seen_bytes, node=self._node))
 
     async def observe(self, instances: Sequence[Instance], base_urls: Mapping[str, str]) -> None:
         """Write down what this node's containers are now; rows of containers that are gone go too."""

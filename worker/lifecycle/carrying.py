@@ -61,7 +61,7 @@ class Carrier:
         for step in steps:
             if not await self._done(step, look):
                 return has_moved
-            has_moved = has_moved or not isinstance(step, told.Probe | told.Show)
+            has_moved = has_moved or not isinstance(step, told.Probe | told.Remember | told.Show)
         return has_moved
 
     async def _done(self, step: told.Effect, look: Look) -> bool:
@@ -126,6 +126,8 @@ class Carrier:
                 return is_counted
             case told.Recover(model):
                 return await store.recovered(model)
+            case told.Remember(model, seen_bytes):
+                return await store.remember_peak(model, seen_bytes)
             case told.Refuse(model, fault, wanted_at):
                 return await store.refuse(model, fault, wanted_at)
 

@@ -125,6 +125,14 @@ class Recover:
 
 
 @dataclass(frozen=True, slots=True)
+class Remember:
+    """It takes more of its GPUs than it declared: the next one is placed by that."""
+
+    model: str
+    seen_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """Tell those who asked until `wanted_at` that it will not start. Nothing is counted; who asks anew is heard."""
 
@@ -134,5 +142,19 @@ class Refuse:
 
 
 Effect = (
-    Claim | Release | Pull | Create | Start | Probe | Retire | Drain | Kill | Remove | Show | Fail | Recover | Refuse
+    Claim
+    | Release
+    | Pull
+    | Create
+    | Start
+    | Probe
+    | Retire
+    | Drain
+    | Kill
+    | Remove
+    | Show
+    | Fail
+    | Recover
+    | Remember
+    | Refuse
 )

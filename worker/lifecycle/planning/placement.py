@@ -22,14 +22,22 @@ class Need:
 
 
 def need_of(desired: Desired, capacity: Room, policy: Policy) -> Need:
-    """What it would take here. `auto` is one GPU where one could ever hold it, and the host elsewhere."""
-    memory = max(desired.memory_bytes, desired.seen_bytes)
+    """What it would take here. `auto` is one GPU where one could ever hold it, and the host elsewhere.
+
+    Of GPUs it takes what it was seen to take before. Some servers take all they can get: what no GPU here could give
+    is not held against them.
+    """
     if desired.gpu == "none":
         return Need(desired.memory_bytes)
-    if desired.gpu == "auto":
-        on_gpu = Need(desired.host_memory_bytes, memory, 1)
-        return on_gpu if place(on_gpu, capacity, policy) else Need(desired.memory_bytes)
-    return Need(desired.host_memory_bytes, -(-memory // desired.gpu), desired.gpu)
+    count = 1 if desired.gpu == "auto" else desired.gpu
+    declared, seen = (
+        Need(desired.host_memory_bytes, -(-memory // count), count)
+        for memory in (desired.memory_bytes, max(desired.memory_bytes, desired.seen_bytes))
+    )
+    if place(seen, capacity, policy):
+        return seen
+    fits_nowhere = place(declared, capacity, policy) is None
+    return Need(desired.memory_bytes) if desired.gpu == "auto" and fits_nowhere else declared
 
 
 def place(need: Need, room: Room, policy: Policy) -> Reservation | None:

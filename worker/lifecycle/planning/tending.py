@@ -4,10 +4,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from common.catalog.local import MIB
 from common.fleet.contracts import Desired, Fault, Instance, Observed, State
-from worker.lifecycle.planning.effects import Drain, Effect, Kill, Probe, Recover, Remove, Retire, Show, Start
+from worker.lifecycle.planning.effects import Drain, Effect, Kill, Probe, Recover, Remember, Remove, Retire, Show, Start
 from worker.lifecycle.planning.failures import failed, fault_of_end
 from worker.lifecycle.planning.policy import Policy
+
+# A little more than before is not worth a write.
+PEAK_STEP_BYTES = 64 * MIB
 
 GONE = "The catalog has no such model any more."
 
@@ -137,7 +141,13 @@ def _ready(desired: Desired, instance: Instance, proved_at: datetime, moment: Mo
             return retire(desired, instance, f"Idle for {desired.ttl_seconds:g} s.", moment.now)
     is_well = moment.now - proved_at >= timedelta(seconds=moment.policy.healthy_seconds)
     recovery: list[Effect] = [Recover(desired.model)] if desired.failures and is_well else []
-    return [*recovery, *show(desired, State.READY)]
+    return [*recovery, *_remember(desired, instance), *show(desired, State.READY)]
+
+
+def _remember(desired: Desired, instance: Instance) -> list[Effect]:
+    seen = 0 if instance.health is None else instance.health.gpu_memory_bytes or 0
+    known = max(desired.memory_bytes, desired.seen_bytes)
+    return [Remember(desired.model, seen)] if seen > known + PEAK_STEP_BYTES else []
 
 
 def retire(desired: Desired, instance: Instance, reason: str, now: datetime) -> list[Effect]:

@@ -315,6 +315,8 @@ class ScriptedFleet:
                 self.pulls.pop(model, None)
             case told.Recover(model):
                 self.change(model, failures=0, retry_at=None, fault=None, failed_at=None)
+            case told.Remember(model, seen_bytes):
+                self.change(model, seen_bytes=seen_bytes)
             case told.Refuse(model, fault, wanted_at):
                 if row is None or not is_ours or row.wanted_at != wanted_at:
                     return False

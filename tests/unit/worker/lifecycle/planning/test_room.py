@@ -247,10 +247,22 @@ def test_a_model_that_takes_more_than_it_declared_is_charged_what_it_takes() -> 
 
 
 def test_a_model_is_placed_by_what_it_was_seen_to_take_before() -> None:
-    fleet = gpus(16, 24, models=[model("a", 4 * GIB, gpu=1, seen_bytes=20 * GIB)])
+    fleet = gpus(16, 24, models=[model("a", 4 * GIB, gpu=1, ttl_seconds=10)])
+    fleet.takes["a"] = 15 * GIB + 768 * MIB
     fleet.ask("a")
-    fleet.advance(10)
+    fleet.advance(5)
+    assert on(fleet, "a") == ("GPU-0",)
+    fleet.advance(60)
+    fleet.ask("a")
+    fleet.advance(5)
     assert on(fleet, "a") == ("GPU-1",)
+
+
+def test_a_model_that_took_all_it_could_get_is_not_held_to_that_on_a_smaller_gpu() -> None:
+    fleet = gpus(24, models=[model("a", 16 * GIB, gpu=1, seen_bytes=72 * GIB)])
+    call = fleet.ask("a")
+    fleet.advance(10)
+    assert call.outcome == "answered"
 
 
 def test_memory_that_others_hold_is_not_handed_out() -> None:
