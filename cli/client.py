@@ -122,6 +122,27 @@ class Client:
         """What may be asked: `{data: [{id, aliases, provider, …}]}`."""
         return await self._json("GET", "/api/models")
 
+    async def fleet(self) -> Document:
+        """How the models in containers stand: `{models: […], gpus: […], host: {…}}`."""
+        return await self._json("GET", "/status")
+
+    async def run_model(self, name: str) -> Document:
+        """Ask for a model: `{operation_id, model_id, state, links}`, without an operation if it runs."""
+        return await self._json("POST", "/run", json={"model_id": name})
+
+    async def stop_model(self, name: str, *, drain_seconds: float | None, force: bool) -> Document:
+        """Ask for a model to stop: as `run_model`, without an operation if it does not run."""
+        asked = {"model_id": name, "drain_seconds": drain_seconds, "force": force}
+        return await self._json("POST", "/stop", json=asked)
+
+    async def operation(self, operation_id: str) -> Document:
+        """How far a start or a stop has come."""
+        return await self._json("GET", f"/operations/{quote(operation_id, safe='')}")
+
+    async def model_logs(self, name: str, tail: int) -> Document:
+        """What a model's container wrote last: `{model_id, container, lines: [{at, stream, text}]}`."""
+        return await self._json("GET", f"/models/{quote(name, safe='')}/logs", params={"tail": tail})
+
     async def analysis_types(self) -> Document:
         """What an analysis may do with the answers: `{data: [{name, description, …}]}`."""
         return await self._json("GET", "/api/analysis-types")

@@ -7,6 +7,7 @@ import typer
 from cli.analyze import analyze
 from cli.doctor import doctor
 from cli.exits import ErrorsInOneLine
+from cli.fleet import fleet
 from cli.jobs import jobs, show
 from cli.keys import keys
 from cli.menu.command import menu
@@ -32,6 +33,7 @@ app.command()(menu)
 app.command()(show)
 app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
+app.add_typer(fleet, name="fleet")
 app.command()(usage)
 app.add_typer(keys, name="keys")
 app.command()(prune)

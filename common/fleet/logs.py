@@ -102,7 +102,7 @@ async def _reply(redis: "Redis", asked: bytes, read: Read) -> None:
         await pipeline.execute()
     except (RedisError, OSError) as error:
         logger.warning("logs not sent, Redis is away: %s", error)
-    except Exception:
+    except Exception:  # whoever asked is told that nobody answered
         logger.exception("logs not read")
 
 

@@ -1,0 +1,48 @@
+"""Models in containers, for reading."""
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from common.contracts.fleet import FleetStatus, InstanceStatus
+
+MIB = 1 << 20
+
+
+def fleet_table(status: FleetStatus) -> Table:
+    """A line a model: how it stands, what it takes, what it does."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    # an id that is broken over lines cannot be copied
+    table.add_column("model", no_wrap=True)
+    table.add_column("state")
+    table.add_column("node")
+    table.add_column("memory", justify="right", no_wrap=True)
+    table.add_column("calls", justify="right", no_wrap=True)
+    table.add_column("idle", justify="right", no_wrap=True)
+    for model in status.models:
+        memory = model.gpu_memory_bytes or model.memory_bytes
+        table.add_row(
+            model.model_id,
+            Text(_state(model), style="" if model.state == "ready" else "dim"),
+            model.node or "-",
+            f"{memory / MIB:,.0f} MiB" if memory else "-",
+            "-" if model.in_flight is None else f"{model.in_flight} + {model.waiting or 0}",
+            "-" if model.idle_seconds is None else f"{model.idle_seconds:,.0f} s",
+        )
+    return table
+
+
+def standing(operation: dict[str, Any]) -> str:
+    """Where an operation is, in a line."""
+    progress = operation["progress"] or {"phase": operation["status"], "reason": None, "details": None}
+    line = f"{operation['model_id']}: {progress['phase']}"
+    details = progress["details"] or {}
+    if details.get("total_bytes"):
+        line += f" {details.get('done_bytes', 0) / MIB:,.0f} of {details['total_bytes'] / MIB:,.0f} MiB"
+    return f"{line}: {progress['reason']}" if progress["reason"] else line
+
+
+def _state(model: InstanceStatus) -> str:
+    why = model.last_error.message if model.state == "failed" and model.last_error else model.reason
+    return f"{model.state}: {why}" if why else model.state
