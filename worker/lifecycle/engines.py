@@ -4,6 +4,7 @@ import math
 
 from common.catalog.local import Engine, LocalModel
 from common.fleet.contracts import RUNNER_PORT
+from common.fleet.engines import RUNNERS, name_in_container
 
 IMAGES: dict[Engine, str] = {
     "transformers": "orchestrar-runner:latest",
@@ -12,8 +13,6 @@ IMAGES: dict[Engine, str] = {
     "ollama": "ollama/ollama:latest",
     "model_runner": "docker/model-runner:latest",
 }
-# Those that keep the runner's contract; of the others only OpenAI's is known.
-RUNNERS: frozenset[Engine] = frozenset({"transformers", "llamacpp"})
 
 
 def image_of(entry: LocalModel) -> str:
@@ -53,7 +52,7 @@ def command_of(entry: LocalModel, path: str, gpus: int) -> list[str] | None:
         return None
     return [
         *("--model", path),
-        *("--served-model-name", entry.name),
+        *("--served-model-name", name_in_container(entry)),
         *("--port", str(RUNNER_PORT)),
         *("--max-model-len", str(entry.context_window)),
         *("--max-num-seqs", str(entry.slots)),

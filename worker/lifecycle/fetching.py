@@ -13,10 +13,11 @@ import orjson
 
 from common.catalog.local import LocalModel
 from common.fleet.contracts import Fault
+from common.fleet.engines import RUNNERS
 from common.fleet.store import FleetStore
 from worker.lifecycle.docker_engine import DockerEngine
 from worker.lifecycle.engine_errors import EngineError, NoSuchImage
-from worker.lifecycle.engines import IMAGES, RUNNERS, image_of
+from worker.lifecycle.engines import IMAGES, image_of
 from worker.lifecycle.observing import fault_of_end
 from worker.lifecycle.template import Site, Weights, puller_config, puller_name
 from worker.lifecycle.weights import Missing, WeightsFolder

@@ -81,6 +81,7 @@ class Lookout:
         base_urls = {one.id: url for one in containers if (url := base_url_of(one, self._site.reach)) is not None}
         seen = await asyncio.gather(*(self._instance(one, entries, base_urls.get(one.id)) for one in containers))
         self._forget({one.id for one in containers})
+        self._prober.forget_all_but(set(base_urls.values()))
         # Those of another node that lives and shares this engine are written by that one.
         await self._store.observe([one for one in seen if one.node not in self._others], base_urls)
         rows = await self._store.read(entries)
@@ -113,8 +114,11 @@ class Lookout:
         health = await self._prober.health(entries.get(instance_of(container).model), base_url)
         if health is None:
             self._silent.setdefault(container.id, time.monotonic())
-        else:
-            self._silent.pop(container.id, None)
+            return None
+        self._silent.pop(container.id, None)
+        if not health.memory_bytes:  # foreign engines do not say
+            taken = await self._engine.memory_bytes(container.id)
+            return health.model_copy(update={"memory_bytes": taken or 0})
         return health
 
     async def _end(self, container: Container) -> Fault:

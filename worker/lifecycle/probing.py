@@ -9,13 +9,17 @@ from pydantic import ValidationError
 
 from common.catalog.local import LocalModel
 from common.fleet.contracts import Fault, RunnerHealth
-from worker.lifecycle.engines import RUNNERS
+from common.fleet.engines import RUNNERS, name_in_container
+from worker.lifecycle.foreign import Idling, work_of
 
 # A ready runner answers at once, even at work; one that loads may hold the interpreter for a while.
 HEALTH_SECONDS = 2.0
 # The first token of a large model on a slow host.
 PROBE_SECONDS = 120.0
-MAX_ANSWER_BYTES = 64 * 1024
+# vLLM's metrics are some hundred lines.
+MAX_ANSWER_BYTES = 1024 * 1024
+
+HELLO = [{"role": "user", "content": "Hello"}]
 
 OK, NOT_YET = 200, 503
 _LOST = (aiohttp.ClientError, TimeoutError, OSError)
@@ -33,6 +37,7 @@ class Prober:
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self._idling = Idling()
 
     async def close(self) -> None:
         if self._session is not None:
@@ -43,12 +48,11 @@ class Prober:
         """What it says of itself; None if it says nothing that can be understood."""
         try:
             if entry is None or entry.engine in RUNNERS:
-                status, said = await self._ask("GET", f"{base_url}/health", HEALTH_SECONDS)
+                _, said = await self._ask("GET", f"{base_url}/health", HEALTH_SECONDS)
                 return RunnerHealth.model_validate_json(said)
-            status, said = await self._ask("GET", f"{base_url}/v1/models", HEALTH_SECONDS)
+            return await self._foreign_health(entry, base_url)
         except (*_LOST, ValidationError):
             return None
-        return RunnerHealth(status="ready" if status == OK else "loading", model=entry.id)
 
     async def prove(self, entry: LocalModel, base_url: str) -> Fault | NotYet | None:
         """Have it generate a token; None if it did."""
@@ -56,7 +60,11 @@ class Prober:
             if entry.engine in RUNNERS:
                 status, said = await self._ask("GET", f"{base_url}/ready", PROBE_SECONDS)
             else:
-                body = {"model": entry.name, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
+                body = {
+                    "model": name_in_container(entry),
+                    "max_tokens": 1,
+                    "messages": [{"role": "user", "content": "Hello"}],
+                }
                 status, said = await self._ask("POST", f"{base_url}/v1/chat/completions", PROBE_SECONDS, body)
         except _LOST as error:
             return NotYet(f"{type(error).__name__}: {error}")
@@ -64,6 +72,23 @@ class Prober:
             return None
         reason = said[:500].decode(errors="replace")
         return NotYet(reason) if status == NOT_YET else Fault("cannot_generate", f"It answered {status}: {reason}")
+
+    def forget_all_but(self, base_urls: set[str]) -> None:
+        """Servers that are gone are nobody's concern any more."""
+        self._idling.forget_all_but(base_urls)
+
+    async def _foreign_health(self, entry: LocalModel, base_url: str) -> RunnerHealth:
+        status, _ = await self._ask("GET", f"{base_url}/v1/models", HEALTH_SECONDS)
+        if status != OK:
+            return RunnerHealth(status="loading", model=entry.id)
+        _, said = await self._ask("GET", f"{base_url}/metrics", HEALTH_SECONDS)
+        work = work_of(said.decode(errors="replace"))
+        if work is None:
+            return RunnerHealth(status="ready", model=entry.id)
+        idle_seconds = self._idling.seconds(base_url, work)
+        return RunnerHealth(
+            status="ready", model=entry.id, in_flight=work.in_flight, waiting=work.waiting, idle_seconds=idle_seconds
+        )
 
     async def _ask(self, method: str, url: str, within: float, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
         if self._session is None:

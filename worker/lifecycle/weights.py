@@ -44,7 +44,7 @@ class WeightsFolder:
         """The weights of a model, or what is to be done about them. Looks at the disk."""
         source = entry.source
         if source.tag is not None:
-            return Weights(self._mount(PurePosixPath(entry.engine)), str(MODELS / entry.engine))
+            return self._below(PurePosixPath(entry.engine))  # which its own program pulls into
         if source.repo is not None:
             return self._of_repo(source)
         if source.package is not None:
