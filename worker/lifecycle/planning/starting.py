@@ -1,8 +1,9 @@
 """The line of those that want to start, and who has to leave for them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from common.fleet.contracts import Desired, Fault, Instance, Node, Observed, Reservation, State
 from worker.lifecycle.planning.claiming import could_elsewhere, should_claim
@@ -34,7 +35,7 @@ class Line:
     `now` is what may be handed out at once, `ahead` what there will be when all who leave have left, less what those
     in front are waiting for. Nobody is given what is not in both: so those in front are never overtaken by who takes
     their room, and nothing is handed out twice. A model in front that can only wait for busy ones lets others pass,
-    and after a while nobody.
+    and after a while nobody who would take what it waits for; when its askers have given up, it is refused.
     """
 
     node: str
@@ -51,7 +52,8 @@ class Line:
     loads: int
     idle: list[Idle]  # the longest idle first
     leaving: dict[str, Instance]  # by container
-    stopper: str | None = field(default=None, init=False)
+    # who lets nobody pass any more, by what it waits for
+    stoppers: dict[Literal["host", "gpu"], str] = field(default_factory=dict, init=False)
 
     def serve(self, desired: Desired) -> list[Effect]:  # noqa: PLR0911  # a decision tree
         """The next step of a wanted model without an instance, that is this node's or nobody's.
@@ -95,8 +97,9 @@ class Line:
         return [failed(desired, fault, self.at, self.policy)]
 
     def _start(self, desired: Desired, need: Need) -> list[Effect]:
-        if self.stopper is not None:
-            return show(desired, State.QUEUED, f"Behind {self.stopper}, which has waited longer for room.")
+        stopper = self.stoppers.get("host") or (self.stoppers.get("gpu") if need.gpus else None)
+        if stopper is not None:
+            return show(desired, State.QUEUED, f"Behind {stopper}, which has waited longer for room.")
         room = self.now.within(self.ahead)
         if (found := place(need, room.without_gpus(self.loading_gpus), self.policy)) is not None:
             if need.gpus or self.loads < self.policy.host_loads:
@@ -125,12 +128,7 @@ class Line:
         leavers = [(one.instance.container, one.charged) for one in self.idle]
         made = make_room(need, self.ahead, leavers, self.policy)
         if made is None:
-            asked_at = desired.queued_at or desired.wanted_at or self.at
-            if self.at - asked_at >= timedelta(seconds=self.policy.patience_seconds):
-                if not should_claim(desired, need, self.shown, self.peers, self.policy):
-                    return [Release(desired.model, self.node)]
-                self.stopper = desired.model
-            return show(desired, State.QUEUED, "Waits for memory: what holds it is at work, pinned, or just started.")
+            return self._be_patient(desired, need)
         names, found = made
         effects: list[Effect] = []
         for one in [one for one in self.idle if one.instance.container in names]:
@@ -139,6 +137,22 @@ class Line:
             self.idle.remove(one)
             self.leaving[one.instance.container] = one.instance
         return [*effects, *self._wait(desired, found, _waits_for(one.model for one in self.leaving.values()))]
+
+    def _be_patient(self, desired: Desired, need: Need) -> list[Effect]:
+        """Nobody can leave for it."""
+        if self._has_passed(desired.wanted_at, desired.load_seconds):
+            message = f"{desired.model} found no room in time: it {shortage(need, self.ahead, self.policy)}."
+            return [Refuse(desired.model, Fault("no_room", message), desired.wanted_at)]
+        if self._has_passed(desired.queued_at or desired.wanted_at, self.policy.patience_seconds):
+            if not should_claim(desired, need, self.shown, self.peers, self.policy):
+                return [Release(desired.model, self.node)]
+            host = charge(need.on(()), self.policy).host_bytes
+            self.stoppers["gpu" if need.gpus and host <= self.ahead.host_bytes else "host"] = desired.model
+            self.ahead = replace(self.ahead, host_bytes=self.ahead.host_bytes - host)
+        return show(desired, State.QUEUED, "Waits for memory: what holds it is at work, pinned, or just started.")
+
+    def _has_passed(self, since: datetime | None, seconds: float) -> bool:
+        return since is not None and self.at - since >= timedelta(seconds=seconds)
 
 
 def _waits_for(models: Iterable[str]) -> str:

@@ -121,6 +121,17 @@ def test_smaller_ones_pass_who_waits_for_busy_ones_for_a_while_and_then_nobody()
     assert (big.outcome, late.outcome) == ("answered", "answered")
 
 
+def test_who_found_no_room_for_as_long_as_a_start_may_take_is_refused() -> None:
+    fleet = host(model("a", 3 * GIB), model("b", 3 * GIB, load_seconds=60))
+    fleet.ask("a", seconds=600)
+    fleet.advance(5)
+    call = fleet.ask("b")
+    fleet.advance(59)
+    assert call.outcome is None
+    fleet.advance(2)
+    assert call.outcome == "refused: b found no room in time: it needs 3.1 GiB of the host, which has 960 MiB for it."
+
+
 def test_room_that_is_being_made_for_one_is_not_taken_by_another() -> None:
     fleet = host(model("a", 3 * GIB, drain_seconds=30), model("b", 3 * GIB), model("c", 3 * GIB))
     fleet.ask("a")
@@ -274,6 +285,16 @@ def test_memory_that_others_hold_is_not_handed_out() -> None:
     fleet.machines["here"].of_others.clear()
     fleet.advance(10)
     assert fleet.state_of("a") is State.READY
+
+
+def test_who_waits_for_a_gpu_holds_up_nobody_who_needs_none() -> None:
+    fleet = gpus(24, models=[model("a", 20 * GIB, gpu=1), model("b", 4 * GIB, gpu=1), model("c", 4 * GIB)])
+    fleet.machines["here"].of_others["GPU-0"] = 18 * GIB
+    for name in "a", "b", "c":
+        fleet.ask(name)
+        fleet.advance(40)
+    assert [call.outcome for call in fleet.calls] == [None, None, "answered"]
+    assert fleet.reason_of("b") == "Behind a, which has waited longer for room."
 
 
 def test_a_model_on_a_gpu_that_is_gone_moves_to_another() -> None:
