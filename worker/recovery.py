@@ -28,9 +28,6 @@ _SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(1937204581)")
 _NOW = text("SELECT now()")
 # Rows a sweep; what is left is due still, a second later.
 BATCH = 1000
-# Between one suspect and the next, at the least: most that kill do so at once.
-SUSPECT_SECONDS = 0.5
-LONGEST_SUSPICION_SECONDS = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -149,18 +146,13 @@ class Sweep:
 
     async def _rescue(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
         rows = [
-            {"id": str(call["id"]), "attempt": call["attempt"], "delay": self._delay_seconds(call), "silences": 1}
+            {"id": str(call["id"]), "attempt": call["attempt"], "delay": 0, "silences": 1}
             for call in expired
             if call["silences"] + 1 < self._max_attempts
         ]
         if rows:
             released: set[UUID] = set((await connection.execute(calls.release(rows))).scalars())
             found.rescued = [call for call in expired if call["id"] in released]
-
-    def _delay_seconds(self, call: RowMapping) -> float:
-        """Suspects run one after the other: the likeliest first, and those are what began last."""
-        is_suspect = call["silences"] + 1 >= self._suspicious
-        return min(call["younger"] * SUSPECT_SECONDS, LONGEST_SUSPICION_SECONDS) if is_suspect else 0.0
 
     async def _bury(self, connection: AsyncConnection, expired: Sequence[RowMapping], found: Found) -> None:
         hopeless = [call for call in expired if call["silences"] + 1 >= self._max_attempts]
@@ -177,7 +169,7 @@ class Sweep:
         ]
         counted = {row.id: row.pending for row in await connection.execute(calls.finish(rows, self._grace))}
         found.dead = [call for call in hopeless if call["id"] in counted]
-        await connection.execute(calls.pardon(self._suspicious))
+        await connection.execute(calls.pardon())
         found.rings[Lane.FRONT].job_ids += [str(call["job_id"]) for call in found.dead if counted[call["id"]] == 0]
 
 

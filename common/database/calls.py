@@ -17,6 +17,8 @@ from common.lanes import FRONT_CALLS
 
 # Silences from which on a call is suspected to be what kills its workers, where nobody says.
 NEVER = 1_000_000
+# Of each queue, in one sweep. Few, so that a worker that becomes free finds the likeliest first.
+SUSPECTS_RUNG = 4
 
 # A suspect runs alone among its like: when its worker dies, it was this one, and not one of many beside it.
 _CLAIM = text(
@@ -31,7 +33,7 @@ _CLAIM = text(
               WHERE s.id = ANY(:ids) AND s.status = 'queued' AND s.silences >= :suspicious AND NOT EXISTS (
                   SELECT FROM calls o
                   WHERE o.worker = :worker AND o.status = 'running' AND o.silences >= :suspicious)
-              ORDER BY s.id LIMIT 1) END
+              ORDER BY s.started_at DESC, s.id DESC LIMIT 1) END
         ORDER BY c.id FOR UPDATE SKIP LOCKED
     )
     UPDATE calls c
@@ -159,32 +161,28 @@ _CANCEL = text(
 
 _EXPIRED = text(
     """
-    WITH silent AS (
-        SELECT DISTINCT worker FROM calls WHERE status = 'running' AND lease_expires_at < now()
-    ), held AS (
-        SELECT c.id, c.job_id, c.attempt, c.model, c.worker, c.silences, c.lease_expires_at,
-               (row_number() OVER (PARTITION BY c.worker, c.silences ORDER BY c.started_at DESC, c.id DESC) - 1)::int
-                   AS younger
-        FROM calls c JOIN silent USING (worker)
-        WHERE c.status = 'running'
-    )
-    SELECT id, job_id, attempt, model, worker, silences, younger FROM held
-    WHERE lease_expires_at < now()
+    SELECT id, job_id, attempt, model, worker, silences FROM calls
+    WHERE status = 'running' AND lease_expires_at < now()
     ORDER BY lease_expires_at LIMIT :limit
     """
 )
 
+# Of the suspects that wait the likeliest few are rung for, in each sweep until a worker has them. One that kills at
+# once was among the last to begin.
 _RING_DUE = text(
     """
     WITH due AS (
-        SELECT id FROM calls WHERE status = 'queued' AND due_at <= now()
+        SELECT id, queue, started_at, silences >= :suspicious AS is_suspect FROM calls
+        WHERE status = 'queued' AND due_at <= now()
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), ranked AS (
+        SELECT *, row_number() OVER (PARTITION BY queue, is_suspect ORDER BY started_at DESC, id DESC) AS place FROM due
     ), rung AS (
         UPDATE calls c
         SET rings = least(c.rings + 1, 5),
-            due_at = now() + make_interval(
-                secs => :grace * 2 ^ CASE WHEN c.silences < :suspicious THEN least(c.rings, 5) ELSE 0 END)
-        FROM due WHERE c.id = due.id
+            due_at = CASE WHEN r.is_suspect THEN c.due_at
+                          ELSE now() + make_interval(secs => :grace * 2 ^ least(c.rings, 5)) END
+        FROM ranked r WHERE c.id = r.id AND (NOT r.is_suspect OR r.place <= :suspects)
         RETURNING c.id, c.queue, c.job_id
     )
     SELECT r.id, r.queue, row_number() OVER (PARTITION BY j.owner ORDER BY r.id) <= :front_calls AS is_front
@@ -192,13 +190,7 @@ _RING_DUE = text(
     """
 )
 
-_PARDON = text(
-    """
-    UPDATE calls SET silences = 0,
-        due_at = CASE WHEN status = 'queued' AND silences >= :suspicious THEN least(due_at, now()) ELSE due_at END
-    WHERE status IN ('queued', 'running') AND silences > 0
-    """
-)
+_PARDON = text("UPDATE calls SET silences = 0 WHERE status IN ('queued', 'running') AND silences > 0")
 
 # A job can end between a round's insert and a cancel's look at it; such calls are never claimed,
 # and this tidies them away.
@@ -273,27 +265,24 @@ def cancel(job_id: UUID) -> TextClause:
 
 
 def expired(limit: int) -> TextClause:
-    """`(id, job_id, attempt, model, worker, silences, younger)` of the calls whose worker fell silent.
-
-    `younger`: how many of its worker's calls with as many silences began later. One that kills at once was among the
-    last to begin; the last claim says less, since a rescue's calls are claimed together.
-    """
+    """`(id, job_id, attempt, model, worker, silences)` of the calls whose worker fell silent."""
     return _EXPIRED.bindparams(limit=limit)
 
 
 def ring_due(limit: int, grace: timedelta, suspicious: int = NEVER) -> TextClause:
-    """`(id, queue, is_front)` of the queued calls to ring for now.
-
-    Each ring doubles the wait for the next, save for suspects: they wait for a worker without one, not for an answer.
-    """
+    """`(id, queue, is_front)` of the queued calls to ring for now; each ring doubles the wait for the next."""
     return _RING_DUE.bindparams(
-        limit=limit, grace=grace.total_seconds(), front_calls=FRONT_CALLS, suspicious=suspicious
+        limit=limit,
+        grace=grace.total_seconds(),
+        front_calls=FRONT_CALLS,
+        suspicious=suspicious,
+        suspects=SUSPECTS_RUNG,
     )
 
 
-def pardon(suspicious: int) -> TextClause:
-    """Suspect no call any more: the one that killed its workers was found. Suspects that wait are due at once."""
-    return _PARDON.bindparams(suspicious=suspicious)
+def pardon() -> TextClause:
+    """Suspect no call any more: the one that killed its workers was found."""
+    return _PARDON
 
 
 def cancel_orphans() -> TextClause:
