@@ -79,6 +79,7 @@ FAULT_OF_EXIT: Mapping[int, tuple[str, bool]] = {
     4: ("out_of_memory", False),
     5: ("bad_dtype", True),
     6: ("load_failed", False),
+    7: ("engine_failed", False),
 }
 
 
