@@ -170,6 +170,14 @@ class ScriptedFleet:
         [one] = [one for one in self.containers.values() if one.instance.model == model and one.is_up]
         return one
 
+    def own(self, row: Desired) -> Container | None:
+        """The container that calls go to."""
+        of_row = (row.model, row.generation, row.node)
+        for one in self.containers.values():
+            if (one.instance.model, one.instance.generation, one.instance.node) == of_row:
+                return one
+        return None
+
     def state_of(self, model: str) -> State:
         return self.rows[model].state
 
@@ -232,10 +240,10 @@ class ScriptedFleet:
 
     def _serve(self, call: Call) -> None:
         row = self.rows[call.model]
-        ready = [one for one in self.containers.values() if one.instance.model == call.model and one.is_serving]
-        if row.state is State.READY and ready:
-            call.container, call.ends_at = ready[0].instance.container, self.now + timedelta(seconds=call.seconds)
-            ready[0].calls.append(call)
+        own = self.own(row)
+        if row.state is State.READY and own is not None and own.is_serving:
+            call.container, call.ends_at = own.instance.container, self.now + timedelta(seconds=call.seconds)
+            own.calls.append(call)
         elif (
             row.state is State.FAILED and row.failed_at is not None and row.failed_at >= call.wished_at
         ) or not row.is_wanted:

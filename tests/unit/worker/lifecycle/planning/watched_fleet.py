@@ -30,7 +30,8 @@ class WatchedFleet(ScriptedFleet):
         if isinstance(effect, told.Retire):
             row = self.rows[effect.model]
             assert not row.is_pinned, "a pinned model was told to leave"
-            assert not any(one.calls for one in self._of(effect.model) if one.is_serving), "a busy one was"
+            own = self.own(row)
+            assert own is None or not own.calls, "a busy one was"
         is_done = super()._do(machine, effect)
         if isinstance(effect, told.Create | told.Start):
             self.check()
