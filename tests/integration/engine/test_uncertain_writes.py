@@ -13,7 +13,7 @@ from worker.store import Claim
 # Far less than a result is kept in hand for.
 SOON_SECONDS = 15
 
-FINISH, RETRIES, RENEW, RELEASE = "INSERT INTO usage", "sum(greatest", "SET attempt = attempt + 1, route", "h.delay"
+FINISH, RETRIES, RENEW, RELEASE = "INSERT INTO usage", "AS met", "SET attempt = attempt + 1, route", "h.delay"
 
 
 async def says_yes(claim: Claim) -> Answer:
