@@ -74,7 +74,7 @@ def _sort_out(
     orphans: list[Instance] = []
     for instance in instances:
         row = rows.get(instance.model)
-        is_own = row is not None and row.node == node == instance.node and row.generation == instance.generation
+        is_own = row is not None and row.node == node and row.generation == instance.generation
         if is_own and instance.model not in own:
             own[instance.model] = instance
         else:
