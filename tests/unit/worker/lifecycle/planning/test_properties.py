@@ -34,7 +34,7 @@ def three_nodes() -> list[Machine]:
 
 
 @pytest.mark.parametrize("machines", [one_host, two_gpus, three_nodes])
-@settings(QUIET, max_examples=3)
+@settings(QUIET, max_examples=2)
 @given(seed=st.integers(0, 2**32))
 def test_thirty_models_that_do_not_fit_together_are_all_answered_or_refused_with_a_reason(
     machines: Callable[[], list[Machine]], seed: int
@@ -161,4 +161,4 @@ class AnyFleet(RuleBasedStateMachine):
 
 
 def test_whatever_happens_every_request_ends_and_nothing_is_overcommitted() -> None:
-    run_state_machine_as_test(AnyFleet, settings=settings(QUIET, max_examples=40, stateful_step_count=30))
+    run_state_machine_as_test(AnyFleet, settings=settings(QUIET, max_examples=20, stateful_step_count=30))
