@@ -11,9 +11,9 @@ import orjson
 from common.presence import WORKERS_KEY, worker_key
 from tests.integration.api.acting import ActingWorker
 
-EXAMPLES_AN_OPERATION = 12
+EXAMPLES_AN_OPERATION = 6
 MEMORY_BYTES = 4 * 1024**3
-PATIENCE_SECONDS = 200
+PATIENCE_SECONDS = 600
 # A schema cannot tell which analysis types and models this installation knows, so that well-formed
 # submissions may be refused all the same: that check is about schemas that could have told.
 LEFT_OUT = "positive_data_acceptance"
