@@ -1,4 +1,4 @@
-"""Running one call: claim it, ask the models of its chain, record what came back."""
+"""Running one call: claim it, ask the models of its chain, have recorded what came back."""
 
 import asyncio
 import logging
@@ -6,14 +6,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
-from common.contracts.calls import Answer, Attempt, ErrorDetail
+from common.contracts.calls import Answer, ErrorDetail
 from common.database.faults import is_of_a_row
 from common.errors import AppError, InstanceGone, NotStarted
 from common.events import EventSink
@@ -22,9 +21,7 @@ from common.routing import (
     PREFERENCE,
     RETRYABLE,
     Ask,
-    Chain,
     GiveUp,
-    Route,
     Step,
     Wait,
     chain_of,
@@ -38,8 +35,9 @@ from common.routing import (
 from common.upstreams import Upstreams
 from worker.asking import Asker, milliseconds_since
 from worker.leases import Held, Leases
-from worker.patience import patiently
-from worker.store import Claim, Ending, Store
+from worker.recording import Recorder
+from worker.store import Claim, Store
+from worker.trip import Trip
 
 # Each time the model had been started anew, or its node had looked at it: more than this is no bad luck.
 MAX_REFUSALS = 5
@@ -59,37 +57,6 @@ class Limits:
     max_attempts: int
     job_retries: int
     prefer: str | None = None
-
-
-@dataclass(slots=True)
-class Trip:
-    """A claimed call on its way along its chain. `entry` is the model to ask now."""
-
-    held: Held
-    chain: Chain
-    entry: ModelEntry
-    history: list[Attempt]
-    has_asked: bool = False  # since the claim's token was drawn
-    asked_at: float = 0.0  # of time.perf_counter
-    retry_after_seconds: float | None = None
-
-    @property
-    def claim(self) -> Claim:
-        """The claim with its latest token."""
-        return self.held.claim
-
-    @property
-    def attempts(self) -> int:
-        """Upstream requests so far, those of workers that fell silent among them."""
-        return self.claim.attempt - self._unsent
-
-    def route(self, entry: ModelEntry) -> Route:
-        """What is stored when the call goes on elsewhere, with this model."""
-        return Route(history=tuple(self.history), next=entry.id, unsent=self._unsent)
-
-    @property
-    def _unsent(self) -> int:
-        return self.claim.route.unsent + (not self.has_asked)
 
 
 class CallRunner:
@@ -123,7 +90,7 @@ class CallRunner:
         self._events = events
         self._limits = limits
         self._queues = frozenset(queues)
-        self._ring = ring
+        self._recorder = Recorder(store, events, ring)
         self._ring_job = ring_job
         self._queue_of = queue_of
         self._alone: set[asyncio.Task[None]] = set()
@@ -167,7 +134,9 @@ class CallRunner:
         try:
             pending = await work
         except asyncio.CancelledError:
-            await self._give_back(held.claim)
+            # by a stop the call is handed on; a claim that was lost is not ours to touch
+            if self.is_draining:
+                await self._recorder.give_back(held.claim)
             return None
         finally:
             self._leases.drop(held)
@@ -193,7 +162,7 @@ class CallRunner:
             logger.exception("call %s failed in our own code", claim.call_id)
             fault = AppError("The call failed in our own code; the worker's log says where.")
             answer = _failure(claim, fault, attempts=claim.attempt)
-        return await self._record(held, answer)
+        return await self._recorder.finish(held, answer)
 
     def _begin(self, held: Held) -> Trip:
         """The chain, and where on it this claim begins."""
@@ -210,27 +179,29 @@ class CallRunner:
     async def _travel(self, trip: Trip) -> int | None:
         while True:
             if self._queue_of(trip.entry) not in self._queues:
-                await self._hand_on(trip, trip.entry, 0)
+                await self._hand_on(trip, 0)
                 return None
             if await self._may_ask(trip):
-                if trip.has_asked and not await self._renew(trip):
+                if trip.has_asked and not await self._recorder.renew(trip):
                     return None
                 try:
                     answer = await self._ask(trip)
                 except AppError as error:
                     await self._note_failure(trip, error)
                 else:
-                    return await self._record(trip.held, answer)
+                    return await self._recorder.finish(trip.held, answer)
             match await self._next_step(trip):
                 case Ask(entry):
                     trip.entry = entry
                 case Wait(entry, seconds):
-                    await self._hand_on(trip, entry, seconds)
+                    trip.entry = entry
+                    await self._hand_on(trip, seconds)
                     return None
                 case GiveUp():
-                    last = trip.history[-1]
-                    detail = ErrorDetail(code=last.code, message=last.message)
-                    return await self._record(trip.held, _failed(trip, detail))
+                    return await self._recorder.finish(trip.held, trip.given_up())
+
+    async def _hand_on(self, trip: Trip, delay_seconds: float) -> None:
+        await self._recorder.hand_on(trip, self._queue_of(trip.entry), delay_seconds)
 
     async def _may_ask(self, trip: Trip) -> bool:
         """Whether the trip's model may be asked now; if not, its history says why."""
@@ -271,7 +242,7 @@ class CallRunner:
 
     async def _next_step(self, trip: Trip) -> Step:
         is_retryable = trip.history[-1].code in RETRYABLE
-        has_budget = is_retryable and await self._retries(trip) < self._limits.job_retries
+        has_budget = is_retryable and await self._recorder.retries(trip.claim.job_id) < self._limits.job_retries
         step = next_step(
             trip.chain,
             trip.history,
@@ -283,70 +254,6 @@ class CallRunner:
         logger.info("call %s: %s: %s; %s", trip.claim.call_id, last.model, last.message, _in_words(step))
         return step
 
-    async def _retries(self, trip: Trip) -> int:
-        retries, _ = await patiently(lambda: self._store.retries(trip.claim.job_id))
-        return retries
-
-    async def _renew(self, trip: Trip) -> bool:
-        """Draw the token of the next upstream request; False if the call is no longer ours."""
-        trip.held.begin_writing()
-        claim = await self._store.renew(trip.claim, trip.route(trip.entry))
-        if claim is None:
-            return False
-        trip.held.renew(claim)
-        trip.has_asked = False
-        self._reset(claim.job_id, claim.call_id, claim.attempt)
-        return True
-
-    async def _record(self, held: Held, answer: Answer) -> int | None:
-        held.begin_writing()
-        claim = held.claim
-        ending = Ending(claim.call_id, claim.attempt, answer.status, answer)
-        try:
-            pending, is_repeated = await patiently(lambda: self._store.finish_call(ending))
-            if pending is None and is_repeated:
-                pending, _ = await patiently(lambda: self._store.recorded(ending))
-        except (SQLAlchemyError, OSError) as error:
-            if is_of_a_row(error):
-                raise
-            logger.error("result of call %s given up, it will be run again: %s", claim.call_id, error)  # noqa: TRY400
-            return None
-        if pending is None:
-            logger.warning("late result of call %s, attempt %d, refused", claim.call_id, claim.attempt)
-            return None
-        name = "call.finished" if answer.is_ok else "call.failed"
-        self._events.append(
-            claim.job_id,
-            name,  # type: ignore[arg-type]  # one of two literals
-            {"call": str(claim.call_id), "model": claim.model, "answer": answer.model_dump(mode="json")},
-        )
-        return pending
-
-    async def _hand_on(self, trip: Trip, entry: ModelEntry, delay_seconds: float) -> None:
-        """Back into the queue, durably: no thread waits, and a killed worker forgets nothing."""
-        route = trip.route(entry).model_dump(mode="json")
-        queue = self._queue_of(entry)
-        row = _released(trip.claim, delay_seconds) | {"queue": queue, "route": route}
-        is_released, _ = await patiently(lambda: self._store.release([row]))
-        if is_released and trip.has_asked:
-            self._reset(trip.claim.job_id, trip.claim.call_id, trip.claim.attempt + 1)
-        if is_released and delay_seconds == 0:
-            await self._ring(str(trip.claim.call_id), queue)
-
-    async def _give_back(self, claim: Claim) -> None:
-        """Cancelled from outside: a stopping worker hands the call on; a lost claim is not ours to touch."""
-        if not self.is_draining:
-            return
-        try:
-            if await self._store.release([_released(claim, 0)]):
-                self._reset(claim.job_id, claim.call_id, claim.attempt + 1)
-        except (SQLAlchemyError, OSError) as error:
-            logger.warning("call %s not released, its lease will run out: %s", claim.call_id, error)
-
-    def _reset(self, job_id: UUID, call_id: UUID, attempt: int) -> None:
-        """Tell watchers that what they saw of this call counts no more."""
-        self._events.append(job_id, "call.reset", {"call": str(call_id), "attempt": attempt})
-
 
 def _in_words(step: Step) -> str:
     match step:
@@ -356,14 +263,6 @@ def _in_words(step: Step) -> str:
             return f"{entry.id} is asked in {seconds:.1f} s"
         case GiveUp():
             return "given up"
-
-
-def _released(claim: Claim, delay_seconds: float) -> dict[str, Any]:
-    return {"id": str(claim.call_id), "attempt": claim.attempt, "delay": delay_seconds}
-
-
-def _failed(trip: Trip, error: ErrorDetail) -> Answer:
-    return Answer(model=trip.claim.model, status="failed", attempts=trip.attempts, history=trip.history, error=error)
 
 
 def _failure(claim: Claim, error: AppError, *, attempts: int) -> Answer:
