@@ -51,7 +51,7 @@ class Observing:
         finally:
             seconds = time.perf_counter() - started
             self._metrics.count_request(scope["method"], _template(scope), status, seconds)
-            _log(scope, status, seconds, request_id)
+            log_request(scope, status, seconds, request_id)
 
 
 def request_id_of(scope: Scope) -> bytes:
@@ -67,7 +67,8 @@ def _template(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", "unmatched")
 
 
-def _log(scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
+def log_request(scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
+    """A line about what did not go well."""
     if status < 400:  # noqa: PLR2004  # what went well is counted, not told
         return
     logger.log(

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from api.gateway import openapi as gateway
 from api.problems import MEDIA_TYPE, Problem
+from api.submit import MAX_KEY_CHARACTERS
 from common.contracts.analyses import AnalysisRequest
 from common.contracts.fleet import InferenceRequest, RunRequest, StopRequest
 
@@ -92,6 +93,12 @@ def header_parameter(name: str, description: str, schema: dict[str, Any], exampl
         "schema": schema,
         "example": example,
     }
+
+
+def key_parameter(description: str, example: str) -> dict[str, Any]:
+    """`Idempotency-Key`; the description says what the same key gives."""
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[ -~]+$"}
+    return header_parameter("Idempotency-Key", description, schema, example)
 
 
 def json_body(contract: type[BaseModel]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from api.gateway.kinds import CHAT, COMPLETION, EMBEDDING
 from api.gateway.virtual import Virtual
 from api.hosts import is_own_name
 from api.metrics import Metrics
-from api.observing import request_id_of
+from api.observing import log_request, request_id_of
 from common.catalog.catalog import Catalog
 from common.errors import AppError, DependencyDown, NotFound
 from common.telemetry.port import Telemetry
@@ -86,8 +86,7 @@ class Gateway:
             seconds = time.perf_counter() - started
             self._metrics.count_request(scope["method"], client.route, client.status, seconds)
             told.end(client.route, client.status)
-            if client.status >= 400:  # noqa: PLR2004  # what went well is counted, not told
-                _log(scope, client.status, seconds, request_id)
+            log_request(scope, client.status, seconds, request_id)
 
     async def _serve(self, client: Client) -> None:
         scope = client.scope
@@ -148,15 +147,3 @@ class Gateway:
         limits, name = caller.limits, client.scope["path"].removeprefix(MODELS + "/")
         model = models.retrieved(self._catalog(), limits, self._virtual.offered(limits), name)
         await client.answer(200, (), model)
-
-
-def _log(scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
-    logger.log(
-        logging.WARNING if status >= 500 else logging.INFO,  # noqa: PLR2004
-        "%s %r %d %.1f ms request=%s",
-        scope["method"],
-        scope["path"][:200],
-        status,
-        seconds * 1000,
-        request_id.decode(),
-    )

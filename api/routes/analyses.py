@@ -10,11 +10,11 @@ from api.database import Row
 from api.dependencies import JobId, ReaderDep, RuntimeDep, SubmitterDep, runtime_of
 from api.events.waiting import wait_for_end
 from api.examples import ACCEPTED, ANALYSIS, PAGE, shown
-from api.openapi import SUBMITTED, header_parameter, json_body, problems
+from api.openapi import SUBMITTED, header_parameter, json_body, key_parameter, problems
 from api.prefer import MAX_WAIT_SECONDS, parse_prefer
 from api.responses import document, etag_responses, finished_document, job_document, unchanged
 from api.routes.watching import EVENT_RESPONSES, EVENTS_EXTRA, watch
-from api.submit import MAX_KEY_CHARACTERS, idempotency_key, models_of
+from api.submit import idempotency_key, models_of
 from common import documents
 from common.catalog.catalog import Catalog
 from common.contracts.analyses import AnalysisDocument, AnalysisPage, AnalysisRequest, JobAccepted
@@ -31,10 +31,8 @@ Name = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x
 SUBMIT_EXTRA: dict[str, Any] = {
     "requestBody": json_body(AnalysisRequest),
     "parameters": [
-        header_parameter(
-            "Idempotency-Key",
+        key_parameter(
             "The same key and body give the same job; the same key with another body is refused with 409.",
-            {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
             "3f1c0a9e-order-17",
         ),
         header_parameter(

@@ -9,11 +9,11 @@ from api.containers import container_model, container_models
 from api.dependencies import KeeperDep, OperationId, ReaderDep, RuntimeDep
 from api.events.stream import EventResponse
 from api.examples import OPERATION, OPERATION_ACCEPTED, shown
-from api.openapi import header_parameter, json_body, problems
+from api.openapi import json_body, key_parameter, problems
 from api.operations import Asked
 from api.responses import document
 from api.routes.watching import EVENTS_EXTRA, OPERATION_EVENT_RESPONSES
-from api.submit import MAX_KEY_CHARACTERS, idempotency_key
+from api.submit import idempotency_key
 from common.contracts.fleet import (
     FleetStatus,
     LogsDocument,
@@ -30,10 +30,8 @@ from common.fleet.documents import operation, registered, status
 
 router = APIRouter(tags=["Models in containers"])
 
-KEY_PARAMETER = header_parameter(
-    "Idempotency-Key",
+KEY_PARAMETER = key_parameter(
     "The same key and body give the same operation, however it ended; with another body it is refused with 409.",
-    {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
     "start-of-the-week-17",
 )
 BEGUN: dict[int | str, dict[str, Any]] = {

@@ -10,10 +10,10 @@ from api.dependencies import runtime_of
 from api.events.waiting import wait_for_end
 from api.examples import INFERENCE, shown
 from api.inference import document_of
-from api.openapi import SUBMITTED, header_parameter, json_body, problems
+from api.openapi import SUBMITTED, header_parameter, json_body, key_parameter, problems
 from api.prefer import MAX_WAIT_SECONDS, parse_prefer
 from api.responses import document
-from api.submit import MAX_KEY_CHARACTERS, idempotency_key
+from api.submit import idempotency_key
 from common.contracts.fleet import InferenceAccepted, InferenceDocument, InferenceRequest
 from common.contracts.limits import UNLIMITED
 
@@ -22,10 +22,8 @@ router = APIRouter(tags=["Models in containers"])
 INFER_EXTRA: dict[str, Any] = {
     "requestBody": json_body(InferenceRequest),
     "parameters": [
-        header_parameter(
-            "Idempotency-Key",
+        key_parameter(
             "The same key and body give the same job; the same key with another body is refused with 409.",
-            {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
             "prompt-17",
         ),
         header_parameter(

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query, Request, Response
 from api.cursors import decode_moment_cursor, encode_moment_cursor
 from api.dependencies import JobId, ReaderDep, RuntimeDep, SubmitterDep
 from api.examples import ACCEPTED, DEAD_PAGE, JOB, shown
-from api.openapi import SUBMITTED, header_parameter, problems
+from api.openapi import SUBMITTED, key_parameter, problems
 from api.responses import document, etag_responses, job_document, unchanged
 from api.retry import asked_by, models_of
 from api.routes.watching import EVENT_RESPONSES, EVENTS_EXTRA, watch
-from api.submit import MAX_KEY_CHARACTERS, idempotency_key
+from api.submit import idempotency_key
 from common import documents
 from common.contracts.analyses import JobAccepted
 from common.contracts.dead_letters import DeadPage
@@ -24,10 +24,8 @@ router = APIRouter(tags=["Jobs"])
 RETRIED = {name: SUBMITTED[name] for name in ("Location", "Idempotency-Replayed")}
 RETRY_EXTRA: dict[str, Any] = {
     "parameters": [
-        header_parameter(
-            "Idempotency-Key",
+        key_parameter(
             "The same key for the same job gives the same retry; the key of another request is refused with 409.",
-            {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
             "retry-of-order-17",
         ),
     ],

@@ -129,7 +129,8 @@ def main() -> int:
     # not below a private directory: Postgres runs as another user and must get there
     scratch = Path(tempfile.mkdtemp(prefix="ultra-faults-"))
     scratch.chmod(0o755)
-    # whoever ends us wants no packet filter and no mount left behind either
+    # whoever ends us wants no packet filter and no mount left behind either; in the background SIGINT begins ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     results = asyncio.run(run(given, console, scratch))
     console.print(table.terminal(results))

@@ -9,11 +9,10 @@ from typing import Any
 
 import orjson
 
+from api.gateway.fields import Json, a_list, an_object
 from api.gateway.messages.opaque import THOUGHTS, opaque_of
 from api.gateway.rendering import OPAQUE
 from common.errors import InvalidInput
-
-Json = dict[str, Any]
 
 # How hard a budget of thinking tokens asks a model to think, in OpenAI's words.
 LOW_BUDGET, MEDIUM_BUDGET = 2048, 8192
@@ -37,11 +36,11 @@ def chat_request(asked: Json) -> Json:
     if stops := asked.get("stop_sequences"):
         chat["stop"] = stops
     if tools := asked.get("tools"):
-        chat["tools"] = [_tool(tool, f"tools.{number}") for number, tool in enumerate(_list(tools, "tools"))]
+        chat["tools"] = [_tool(tool, f"tools.{number}") for number, tool in enumerate(a_list(tools, "tools"))]
     chat |= _tool_choice(asked.get("tool_choice"))
     chat |= _thinking(asked.get("thinking"))
     chat |= _output(asked)
-    if user := _dict(asked.get("metadata") or {}, "metadata").get("user_id"):
+    if user := an_object(asked.get("metadata") or {}, "metadata").get("user_id"):
         chat["user"] = user
     return chat
 
@@ -54,8 +53,8 @@ def _system(system: Any) -> list[Json]:
 
 
 def _texts(blocks: Any, field: str) -> Iterator[str]:
-    for number, block in enumerate(_list(blocks, field)):
-        if _dict(block, f"{field}.{number}").get("type") != "text":
+    for number, block in enumerate(a_list(blocks, field)):
+        if an_object(block, f"{field}.{number}").get("type") != "text":
             raise InvalidInput("only text blocks stand here", field=f"{field}.{number}.type")
         yield str(block.get("text", ""))
 
@@ -63,13 +62,13 @@ def _texts(blocks: Any, field: str) -> Iterator[str]:
 def _turns(messages: list[Any]) -> Iterator[Json]:
     for number, message in enumerate(messages):
         field = f"messages.{number}"
-        role, content = _dict(message, field).get("role"), message.get("content")
+        role, content = an_object(message, field).get("role"), message.get("content")
         if role not in {"user", "assistant", "system"}:
             raise InvalidInput("must be user or assistant", field=f"{field}.role")
         if isinstance(content, str):
             yield {"role": role, "content": content}
             continue
-        blocks = [_dict(block, f"{field}.content") for block in _list(content, f"{field}.content")]
+        blocks = [an_object(block, f"{field}.content") for block in a_list(content, f"{field}.content")]
         yield from _assistant(blocks, field) if role == "assistant" else _user(blocks, role, field)
 
 
@@ -123,7 +122,7 @@ def _part(block: Json, field: str) -> Json:
         return {"type": "text", "text": str(block.get("text", ""))}
     if block.get("type") != "image":
         raise InvalidInput(f"{block.get('type')!r} blocks cannot be passed on: text and image can", field=field)
-    source = _dict(block.get("source"), f"{field}.source")
+    source = an_object(block.get("source"), f"{field}.source")
     match source.get("type"):
         case "base64":
             url = f"data:{source.get('media_type')};base64,{source.get('data')}"
@@ -135,7 +134,7 @@ def _part(block: Json, field: str) -> Json:
 
 
 def _tool(tool: Any, field: str) -> Json:
-    given = _dict(tool, field)
+    given = an_object(tool, field)
     if given.get("type") not in (None, "custom"):
         raise InvalidInput("tools that Anthropic's own servers run cannot be used here", field=f"{field}.type")
     function = {"name": given.get("name"), "parameters": given.get("input_schema") or {"type": "object"}}
@@ -147,7 +146,7 @@ def _tool(tool: Any, field: str) -> Json:
 def _tool_choice(choice: Any) -> Json:
     if choice is None:
         return {}
-    given = _dict(choice, "tool_choice")
+    given = an_object(choice, "tool_choice")
     known: Mapping[Any, Callable[[], Any]] = {
         "auto": lambda: "auto",
         "none": lambda: "none",
@@ -161,7 +160,7 @@ def _tool_choice(choice: Any) -> Json:
 
 
 def _thinking(thinking: Any) -> Json:
-    if thinking is None or _dict(thinking, "thinking").get("type") != "enabled":
+    if thinking is None or an_object(thinking, "thinking").get("type") != "enabled":
         return {}
     budget = thinking.get("budget_tokens")
     if not isinstance(budget, int):
@@ -170,22 +169,10 @@ def _thinking(thinking: Any) -> Json:
 
 
 def _output(asked: Json) -> Json:
-    output = _dict(asked.get("output_config") or {}, "output_config").get("format") or asked.get("output_format")
+    output = an_object(asked.get("output_config") or {}, "output_config").get("format") or asked.get("output_format")
     if output is None:
         return {}
-    if _dict(output, "output_config.format").get("type") != "json_schema":
+    if an_object(output, "output_config.format").get("type") != "json_schema":
         raise InvalidInput("must be json_schema", field="output_config.format.type")
     schema = {"name": "answer", "schema": output.get("schema"), "strict": True}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
-
-
-def _dict(value: Any, field: str) -> Json:
-    if not isinstance(value, dict):
-        raise InvalidInput("must be an object", field=field)
-    return value
-
-
-def _list(value: Any, field: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InvalidInput("must be a list", field=field)
-    return value

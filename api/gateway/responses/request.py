@@ -7,9 +7,8 @@ between requests, or tools that OpenAI's own servers run, is refused by name.
 from collections.abc import Iterator
 from typing import Any
 
+from api.gateway.fields import Json, a_list, an_object
 from common.errors import InvalidInput
-
-Json = dict[str, Any]
 
 # Ours by the same name, or the upstream's to judge.
 SAME = ("model", "temperature", "top_p", "stream", "parallel_tool_calls", "presence_penalty", "frequency_penalty")
@@ -36,10 +35,10 @@ def chat_request(asked: Json) -> Json:
     if asked.get("top_logprobs"):
         chat |= {"logprobs": True, "top_logprobs": asked["top_logprobs"]}
     if tools := asked.get("tools"):
-        chat["tools"] = [_tool(tool, f"tools.{number}") for number, tool in enumerate(_list(tools, "tools"))]
+        chat["tools"] = [_tool(tool, f"tools.{number}") for number, tool in enumerate(a_list(tools, "tools"))]
     if (choice := asked.get("tool_choice")) is not None:
         chat["tool_choice"] = _tool_choice(choice)
-    if effort := _dict(asked.get("reasoning") or {}, "reasoning").get("effort"):
+    if effort := an_object(asked.get("reasoning") or {}, "reasoning").get("effort"):
         chat["reasoning_effort"] = effort
     if user := asked.get("safety_identifier") or asked.get("user"):
         chat["user"] = user
@@ -55,12 +54,12 @@ def _items(given: Any) -> Iterator[Json]:
     if isinstance(given, str):
         yield {"role": "user", "content": given}
         return
-    items = _list(given, "input")
+    items = a_list(given, "input")
     if not items:
         raise InvalidInput("must hold at least one item", field="input")
     for number, item in enumerate(items):
         field = f"input.{number}"
-        match _dict(item, field).get("type", "message"):
+        match an_object(item, field).get("type", "message"):
             case "message":
                 yield _message(item, field)
             case "function_call":
@@ -69,7 +68,7 @@ def _items(given: Any) -> Iterator[Json]:
                 yield {"role": "assistant", "content": None, "tool_calls": [call]}
             case "function_call_output":
                 output = item.get("output")
-                text = output if isinstance(output, str) else _words(_list(output, f"{field}.output"))
+                text = output if isinstance(output, str) else _words(a_list(output, f"{field}.output"))
                 yield {"role": "tool", "tool_call_id": item.get("call_id"), "content": text}
             case "reasoning":
                 continue  # a model's own thoughts, which no other server takes
@@ -96,13 +95,15 @@ def _message(item: Json, field: str) -> Json:
     role = "system" if role == "developer" else role
     if isinstance(content, str):
         return {"role": role, "content": content}
-    parts = [_part(part, f"{field}.content.{number}") for number, part in enumerate(_list(content, f"{field}.content"))]
+    parts = [
+        _part(part, f"{field}.content.{number}") for number, part in enumerate(a_list(content, f"{field}.content"))
+    ]
     is_text = all(part["type"] == "text" for part in parts)
     return {"role": role, "content": _words(parts) if is_text else parts}
 
 
 def _part(part: Any, field: str) -> Json:
-    match _dict(part, field).get("type"):
+    match an_object(part, field).get("type"):
         case "input_text" | "output_text" | "text":
             return {"type": "text", "text": str(part.get("text", ""))}
         case "refusal":
@@ -119,7 +120,7 @@ def _words(parts: list[Any]) -> str:
 
 
 def _tool(tool: Any, field: str) -> Json:
-    given = _dict(tool, field)
+    given = an_object(tool, field)
     if given.get("type") != "function":
         raise InvalidInput(
             "only functions: tools that OpenAI's own servers run cannot be used here", field=f"{field}.type"
@@ -132,14 +133,14 @@ def _tool(tool: Any, field: str) -> Json:
 def _tool_choice(choice: Any) -> Any:
     if isinstance(choice, str):
         return choice
-    if _dict(choice, "tool_choice").get("type") != "function":
+    if an_object(choice, "tool_choice").get("type") != "function":
         raise InvalidInput("must be auto, none, required or a function", field="tool_choice.type")
     return {"type": "function", "function": {"name": choice.get("name")}}
 
 
 def _text(text: Any) -> Json:
-    given = _dict(text or {}, "text")
-    shape = _dict(given.get("format") or {"type": "text"}, "text.format")
+    given = an_object(text or {}, "text")
+    shape = an_object(given.get("format") or {"type": "text"}, "text.format")
     match shape.get("type"):
         case "text":
             return {}
@@ -150,15 +151,3 @@ def _text(text: Any) -> Json:
             return {"response_format": {"type": "json_schema", "json_schema": schema}}
         case _:
             raise InvalidInput("must be text, json_object or json_schema", field="text.format.type")
-
-
-def _dict(value: Any, field: str) -> Json:
-    if not isinstance(value, dict):
-        raise InvalidInput("must be an object", field=field)
-    return value
-
-
-def _list(value: Any, field: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InvalidInput("must be a list", field=field)
-    return value
