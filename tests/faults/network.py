@@ -18,7 +18,7 @@ from tests.faults.field import Field
 
 HALF_OPEN_SECONDS = 32.0
 CUT_SECONDS = 25.0
-AFTER_A_CUT_SECONDS = 15.0
+AFTER_A_CUT_SECONDS = 8.0
 OF_WORKERS = ("-m", "owner", "--gid-owner", str(WORKERS_GROUP))
 
 Rule = tuple[str, ...]
