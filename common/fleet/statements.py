@@ -19,7 +19,8 @@ INSTALLATION = text(
 
 NOW = text("SELECT clock_timestamp() AS now")
 MODELS = text("SELECT * FROM models ORDER BY id")
-MEMORIES = text("SELECT container, proved_at, stop_reason, stop_by FROM instances WHERE node = :node")
+# Of everybody's: a container whose node is lost is looked after by whoever shares its engine.
+MEMORIES = text("SELECT container, proved_at, stop_reason, stop_by FROM instances")
 PEERS = text(
     """
     SELECT n.name, n.seen_at, n.capacity_bytes, n.free_bytes,

@@ -47,12 +47,12 @@ class FleetStore:
         return UUID(str((await self._rows(sql.INSTALLATION))[0]["id"]))
 
     async def read(self, entries: Mapping[str, LocalModel]) -> Rows:
-        """Every model that was ever asked for, the other nodes, and what is remembered of this node's containers."""
+        """Every model that was ever asked for, the other nodes, and what is remembered of containers."""
         async with self._engine.connect() as connection:
             read_at = (await connection.execute(sql.NOW)).scalar_one()
             models = (await connection.execute(sql.MODELS)).mappings().all()
             peers = (await connection.execute(sql.PEERS.bindparams(node=self._node))).mappings().all()
-            memories = (await connection.execute(sql.MEMORIES.bindparams(node=self._node))).mappings().all()
+            memories = (await connection.execute(sql.MEMORIES)).mappings().all()
         return Rows(
             read_at=read_at,
             desired=tuple(desired_of(row, entries.get(row["id"])) for row in models),

@@ -216,6 +216,14 @@ async def test_what_docker_cannot_remember_survives_every_look(fleet: Fleet) -> 
     assert (memory.stop_reason, memory.stop_by) == ("Idle.", until - timedelta(seconds=20))
 
 
+async def test_what_is_remembered_of_a_lost_nodes_container_is_known_to_whoever_sees_it(fleet: Fleet) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=10)
+    await fleet.here.observe([a_container("left", node="lost")], {})
+    await fleet.here.stopping("left", "No model's container any more.", until)
+    memory = (await fleet.here.read({})).memories["left"]
+    assert (memory.stop_reason, memory.stop_by) == ("No model's container any more.", until)
+
+
 async def test_rows_of_containers_that_are_gone_go_too_and_those_of_other_nodes_stay(fleet: Fleet) -> None:
     await fleet.here.observe([a_container("c1"), a_container("c2")], {})
     await fleet.there.observe([a_container("c3", node="there")], {})
@@ -223,7 +231,7 @@ async def test_rows_of_containers_that_are_gone_go_too_and_those_of_other_nodes_
     rows = await fleet.run(text("SELECT container FROM instances ORDER BY 1"))
     assert [row["container"] for row in rows] == ["c2", "c3"]
     await fleet.here.forget("c2")
-    assert (await fleet.here.read({})).memories == {}
+    assert list((await fleet.here.read({})).memories) == ["c3"]
 
 
 async def test_nodes_see_each_other_and_a_gpu_that_is_gone_is_seen_no_more(fleet: Fleet) -> None:

@@ -161,6 +161,17 @@ async def test_containers_of_other_installations_are_never_touched_and_ours_that
     assert (await station.look(model))["is_ready"]
 
 
+async def test_a_lost_nodes_container_that_does_not_leave_when_it_is_told_to_is_killed(station: Station) -> None:
+    model = station.has("a")
+    station.start_worker()
+    await station.ready(model)
+    labels = {"ultra.model": "local-b", "ultra.generation": "1", "ultra.node": "lost", "ultra.spec": "x"}
+    left = _run(station, await station.installation(), labels)
+    await station.left(left)
+    stopping = [one["detail"]["is_killed"] for one in await station.history("local-b") if one["kind"] == "stopping"]
+    assert stopping == [False, True]
+
+
 def _run(station: Station, installation: str, labels: dict[str, str]) -> str:
     told = [f"--label={name}={value}" for name, value in {**labels, "ultra.installation": installation}.items()]
     [container] = docker("run", "-d", "--entrypoint", "sleep", *told, station.image, "600")
