@@ -5,7 +5,7 @@ import json
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from common.catalog.entry import ModelEntry
 
@@ -20,8 +20,11 @@ MIB, GIB = 1 << 20, 1 << 30
 _UNITS = {"MIB": MIB, "GIB": GIB, "MB": 10**6, "GB": 10**9}
 MAX_MEMORY_BYTES = 4096 * GIB
 
-# Ours alone: the worker says them to the container.
-RESERVED_VARIABLES = "ULTRA_"
+# What the worker says to the container, and why no entry may.
+RESERVED_VARIABLES = {
+    re.compile(r"ULTRA_\w*", re.IGNORECASE): "ULTRA_* is said by the worker",
+    re.compile(r"(CUDA|NVIDIA)_VISIBLE_DEVICES"): "its GPUs are chosen when it is placed, and `gpu` says how many",
+}
 
 
 def bytes_of(given: Any) -> Any:
@@ -40,8 +43,15 @@ def bytes_of(given: Any) -> Any:
     return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
+def _unreserved(name: str) -> str:
+    for reserved, why in RESERVED_VARIABLES.items():
+        if reserved.fullmatch(name):
+            raise ValueError(f"may not be set: {why}")
+    return name
+
+
 Memory = Annotated[int, BeforeValidator(bytes_of), Field(ge=16 * MIB, le=MAX_MEMORY_BYTES)]
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100), AfterValidator(_unreserved)]
 
 
 class WeightSource(BaseModel):
@@ -121,9 +131,6 @@ class LocalModel(ModelEntry):
             )
         if self.trust_remote_code and self.source.repo is None:
             raise ValueError("`trust_remote_code` needs a `repo`, whose `revision` says which code")
-        for name in self.environment:
-            if name.upper().startswith(RESERVED_VARIABLES):
-                raise ValueError(f"`environment` may not set {name}: {RESERVED_VARIABLES}* is said by the worker")
         return self
 
     @property

@@ -43,7 +43,9 @@ def test_memory_is_a_number_and_a_unit(tmp_path: Path, said: str, meant: int) ->
         (f"{PLAIN}, gpu: 0", ".gpu"),
         (f"{PLAIN}, ttl: 0", ".ttl: input should be greater than or equal to 1"),
         (f"{PLAIN}, slots: many", ".slots: input should be a valid integer"),
-        (f"{PLAIN}, environment: {{ULTRA_SLOTS: '3'}}", ": `environment` may not set ULTRA_SLOTS"),
+        (f"{PLAIN}, environment: {{ultra_slots: '3'}}", ".environment.ultra_slots: may not be set: ULTRA_* is said by"),
+        (f"{PLAIN}, environment: {{CUDA_VISIBLE_DEVICES: '0'}}", ".environment.CUDA_VISIBLE_DEVICES: may not be set"),
+        (f"{PLAIN}, environment: {{NVIDIA_VISIBLE_DEVICES: all}}", ".environment.NVIDIA_VISIBLE_DEVICES: may not be"),
         (f"{PLAIN}, environment: {{'A B': '3'}}", ".environment.A B: string should match pattern"),
         (f"{PLAIN}, trust_remote_code: true", ": `trust_remote_code` needs a `repo`, whose `revision` says which code"),
         (f"{PLAIN}, image: 'UPPER CASE'", ".image: string should match pattern"),
@@ -67,6 +69,12 @@ def test_a_fault_is_named_with_its_line_and_field(tmp_path: Path, fields: str, c
     with pytest.raises(ConfigError) as caught:
         local(tmp_path, fields)
     assert caught.value.message.removeprefix(f"{tmp_path}/").startswith(f"models.yaml:3: models.local-a{complaint}")
+
+
+def test_a_variable_that_may_not_be_set_is_named_with_its_own_line(tmp_path: Path) -> None:
+    lines = "local-a:", f"  {{{PLAIN}, environment: {{", "    HF_TOKEN: x,", "    CUDA_VISIBLE_DEVICES: '0'}}"
+    with pytest.raises(ConfigError, match=r"models\.yaml:6: models\.local-a\.environment\.CUDA_VISIBLE_DEVICES: may"):
+        catalog(tmp_path, HEAD + "".join(f"  {line}\n" for line in lines))
 
 
 def test_fields_of_containers_are_for_local_models_alone(tmp_path: Path) -> None:

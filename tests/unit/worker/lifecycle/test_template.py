@@ -84,11 +84,10 @@ def test_without_a_gpu_of_its_own_a_container_sees_none() -> None:
     assert variables(config)["NVIDIA_VISIBLE_DEVICES"] == "void"
 
 
-def test_an_entry_cannot_say_what_the_worker_says() -> None:
-    environment = {"HF_HOME": "/tmp/hf", "NVIDIA_VISIBLE_DEVICES": "all"}
+def test_a_container_is_told_what_its_entry_says_and_what_the_worker_says() -> None:
+    environment = {"HF_HOME": "/tmp/hf"}
     said = variables(rendered(entry(environment=environment, slots=3, context_window=512, max_waiting=5, cpus=1.5)))
     assert said["HF_HOME"] == "/tmp/hf"
-    assert said["NVIDIA_VISIBLE_DEVICES"] == "void"
     ours = {name: value for name, value in said.items() if name.startswith("ULTRA_")}
     assert ours == {
         "ULTRA_MODEL_ID": "local-x",
@@ -125,8 +124,8 @@ def test_vllm_is_told_by_its_command() -> None:
     assert "Cmd" not in rendered()
 
 
-def test_ollama_has_no_idle_timer_of_its_own() -> None:
-    model = entry(engine="ollama", source={"tag": "llama3.1"})
+def test_ollama_has_no_idle_timer_of_its_own_whatever_its_entry_says() -> None:
+    model = entry(engine="ollama", source={"tag": "llama3.1"}, environment={"OLLAMA_KEEP_ALIVE": "5m"})
     assert variables(rendered(model))["OLLAMA_KEEP_ALIVE"] == "-1"
 
 
