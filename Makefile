@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format bench bench-gateway faults runner-image lock clean
+.PHONY: help setup demo up test check format bench bench-gateway bench-fleet faults runner-image lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: setup ## Measure against a bare FastAPI + Celery peer; writes docs/perfor
 
 bench-gateway: setup ## Measure the gateway beside a bare pass-through and LiteLLM (ten minutes; needs wrk); writes docs/gateway-table.md
 	@$(BIN)/python -m benchmarks.gateway.run
+
+bench-fleet: setup ## Measure models in containers beside a plain `docker run` (ten minutes; after runner-image); writes docs/fleet-table.md
+	@$(BIN)/python -m benchmarks.fleet.run
 
 faults: setup ## Break everything on purpose, under load, and check that nothing is lost (an hour); writes docs/reliability-table.md
 	@$(BIN)/python -m tests.faults --write
