@@ -11,19 +11,16 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from cli.checks.finding import Finding, fail, ok, warn
-from common.doorbell import lifecycle_queue
 from common.lanes import Lane, queue_key
 from common.presence import CONSUMES, WORKERS_KEY, worker_key
 
 NAME = "broker"
 QUEUES = ("control", "cloud", "local")
-LIFECYCLE = "lifecycle workers"
-LIFECYCLE_PREFIX = lifecycle_queue("")
 CONNECT_SECONDS = 3.0
 
 
-async def broker(url: str, container_models: int = 0) -> list[Finding]:
-    """The server itself, then the workers of each queue, and of the containers of so many models."""
+async def broker(url: str) -> list[Finding]:
+    """The server itself, then the workers of each queue."""
     where = _without_password(url)
     redis = Redis.from_url(
         url, decode_responses=True, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
@@ -32,32 +29,11 @@ async def broker(url: str, container_models: int = 0) -> list[Finding]:
         info: Mapping[str, Any] = await redis.info("server")
         server = "Valkey" if "valkey_version" in info else "Redis"
         version = info.get("valkey_version") or info.get("redis_version", "of unknown version")
-        return [
-            ok(NAME, f"{server} {version} at {where}"),
-            *await _keeping(redis),
-            *await _workers(redis, container_models),
-        ]
+        return [ok(NAME, f"{server} {version} at {where}"), *await _keeping(redis), *await _workers(redis)]
     except (RedisError, OSError) as error:
         return [fail(NAME, f"{where}: {error}", "start it, or correct REDIS_URL")]
     finally:
         await redis.aclose()
-
-
-def lifecycle_finding(records: list[dict[str, Any]], models: int) -> Finding | None:
-    """Whether somebody could start the models in containers, of which the catalog has so many; None if it has none."""
-    if not models:
-        return None
-    nodes = [
-        queue.removeprefix(LIFECYCLE_PREFIX)
-        for record in records
-        if record.get(CONSUMES)
-        for queue in record["queues"]
-        if queue.startswith(LIFECYCLE_PREFIX)
-    ]
-    if nodes:
-        return ok(LIFECYCLE, f"nodes {', '.join(sorted(nodes))}")
-    step = "start one beside Docker: `ultra worker lifecycle`"
-    return warn(LIFECYCLE, f"none: {models} models of the catalog cannot be started", step)
 
 
 async def _keeping(redis: Redis) -> list[Finding]:
@@ -81,13 +57,11 @@ def judge_keeping(appendonly: str, policy: str) -> list[Finding]:
     ]
 
 
-async def _workers(redis: Redis, container_models: int) -> list[Finding]:
+async def _workers(redis: Redis) -> list[Finding]:
     names = [str(name) for name in await redis.smembers(WORKERS_KEY)]
     records = await redis.mget([worker_key(name) for name in names]) if names else []
     waiting = {queue: sum([await redis.llen(queue_key(queue, lane)) for lane in Lane]) for queue in QUEUES}
-    known = [orjson.loads(record) for record in records if record]
-    lifecycle = lifecycle_finding(known, container_models)
-    return [*judge_workers(known, waiting), *([lifecycle] if lifecycle else [])]
+    return judge_workers([orjson.loads(record) for record in records if record], waiting)
 
 
 def judge_workers(records: list[dict[str, Any]], waiting: Mapping[str, int]) -> list[Finding]:

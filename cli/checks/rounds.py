@@ -8,11 +8,11 @@ from cli.checks import machine
 from cli.checks.broker import broker
 from cli.checks.database import database
 from cli.checks.finding import Finding, fail, ok, warn
+from cli.checks.fleet import fleet
 from cli.checks.models import api, catalog_finding, model_runner
 from cli.surroundings import Surroundings, look_around
 from common.catalog.catalog import Catalog
 from common.catalog.load import load_catalog
-from common.catalog.local import LocalModel
 from common.errors import ConfigError
 from common.settings import load_settings
 
@@ -44,12 +44,12 @@ async def _servers(surroundings: Surroundings, catalog: Catalog) -> list[Finding
     base = (surroundings.stack or {}).get("URL") or f"http://{settings.ultra_host}:{settings.ultra_port}"
     database_url, redis_url = surroundings.find("DATABASE_URL"), surroundings.find("REDIS_URL")
     runner_url = surroundings.find("MODEL_RUNNER_URL")
-    container_models = sum(isinstance(entry, LocalModel) for entry in catalog.entries.values())
     needs_runner = settings.enable_model_runner and not settings.use_mock
     api_answer, *answers = await asyncio.gather(
         _bounded("api", _listed(api(base))),
         _bounded("database", database(database_url)) if database_url else _nothing(),
-        _bounded("broker", broker(redis_url, container_models)) if redis_url else _nothing(),
+        _bounded("broker", broker(redis_url)) if redis_url else _nothing(),
+        _bounded("lifecycle workers", fleet(database_url, catalog)) if database_url else _nothing(),
         _bounded("model runner", model_runner(runner_url, catalog)) if runner_url and needs_runner else _nothing(),
     )
     found = [finding for answer in answers for finding in answer]

