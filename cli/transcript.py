@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from cli.printable import printable
 from cli.watch import Event
@@ -9,9 +10,19 @@ from common.contracts.analyses import AnalysisDocument, AskedModel
 from common.contracts.calls import Answer, CallStatus
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call's model is being started: which one, a stand-in perhaps, and how far that is."""
+
+    model: str
+    state: str
+    reason: str | None = None
+    progress: dict[str, Any] | None = None
+
+
 @dataclass(slots=True)
 class Column:
-    """One call, as a reader sees it. `label` is the name its model was asked by."""
+    """One call, as a reader sees it. `label` is the name its model was asked by, `waiting` gone once it answers."""
 
     model: str
     label: str
@@ -19,17 +30,23 @@ class Column:
     status: CallStatus = "queued"
     attempt: int = 0
     text: str = ""
+    waiting: Waiting | None = None
     answer: Answer | None = None
 
     def begin(self, status: CallStatus, attempt: int) -> None:
         """A further attempt starts from nothing."""
         if attempt != self.attempt:
             self.text = ""
-        self.status, self.attempt = status, attempt
+        self.status, self.attempt, self.waiting = status, attempt, None
+
+    def add(self, text: str) -> None:
+        """It says more."""
+        self.status, self.waiting = "running", None
+        self.text += printable(text)
 
     def end(self, answer: Answer) -> None:
         """The answer is the whole text, whatever was seen of it before."""
-        self.answer = answer
+        self.answer, self.waiting = answer, None
         self.status = answer.status
         if answer.text is not None:
             self.text = printable(answer.text)
@@ -59,9 +76,10 @@ class Transcript:
         match event.name:
             case "call.started":
                 column.begin("running", data["attempt"])
+            case "call.waiting":
+                column.waiting = _waiting(data)
             case "call.delta":
-                column.status = "running"
-                column.text += printable(data["text"])
+                column.add(data["text"])
             case "call.reset":
                 column.begin("queued", data["attempt"])
             case "call.finished" | "call.failed":
@@ -84,3 +102,9 @@ class Transcript:
         self.document = document
         for column, answer in zip(self.asked, document.answers, strict=False):
             column.end(answer)
+
+
+def _waiting(data: dict[str, Any]) -> Waiting:
+    """Reasons quote containers, which may say anything."""
+    reason = data["reason"] and printable(data["reason"])
+    return Waiting(data.get("asked", data["model"]), data["state"], reason, data["progress"])

@@ -1,10 +1,12 @@
 """Models in containers, for reading."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from cli.transcript import Waiting
 from common.contracts.fleet import FleetStatus, InstanceStatus
 
 MIB = 1 << 20
@@ -36,11 +38,19 @@ def fleet_table(status: FleetStatus) -> Table:
 def standing(operation: dict[str, Any]) -> str:
     """Where an operation is, in a line."""
     progress = operation["progress"] or {"phase": operation["status"], "reason": None, "details": None}
-    line = f"{operation['model_id']}: {progress['phase']}"
-    details = progress["details"] or {}
-    if details.get("total_bytes"):
-        line += f" {details.get('done_bytes', 0) / MIB:,.0f} of {details['total_bytes'] / MIB:,.0f} MiB"
-    return f"{line}: {progress['reason']}" if progress["reason"] else line
+    return _standing(operation["model_id"], progress["phase"], progress["reason"], progress["details"])
+
+
+def waited_for(waiting: Waiting) -> str:
+    """What a call waits for, in a line."""
+    return _standing(waiting.model, waiting.state, waiting.reason, waiting.progress)
+
+
+def _standing(model: str, phase: str, reason: str | None, details: Mapping[str, Any] | None) -> str:
+    line, pulled = f"{model}: {phase}", details or {}
+    if pulled.get("total_bytes"):
+        line += f" {pulled.get('done_bytes', 0) / MIB:,.0f} of {pulled['total_bytes'] / MIB:,.0f} MiB"
+    return f"{line}: {reason}" if reason else line
 
 
 def _state(model: InstanceStatus) -> str:

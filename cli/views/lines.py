@@ -4,8 +4,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from cli.transcript import Column, Transcript
+from cli.transcript import Column, Transcript, Waiting
 from cli.views.figures import outcome
+from cli.views.fleet import waited_for
 from cli.watch import Event
 
 LINE_CHARACTERS = 96
@@ -18,6 +19,7 @@ class Lines:
         """`write` is handed whole lines without their newline."""
         self._write = write
         self._printed: dict[int, str] = {}
+        self._waited: dict[int, Waiting] = {}
 
     def show(self, transcript: Transcript, event: Event, column: Column | None) -> None:
         """Print what this event completed."""
@@ -25,7 +27,9 @@ class Lines:
             return
         width = max(len(one.label) for one in (*transcript.asked, *transcript.later))
         prefix = f"{column.label:<{width}} │ "
-        if column in transcript.later:
+        if column.waiting is not None:
+            self._show_waiting(column, column.waiting, prefix)
+        elif column in transcript.later:
             # its text is the document that the report shows; halves of it help nobody
             if event.name == "call.started":
                 self._write(f"{prefix}comparing the answers…")
@@ -33,6 +37,12 @@ class Lines:
             self._show_text(event, column, prefix)
         if column.answer is not None and event.name in {"call.finished", "call.failed"}:
             self._write(f"{prefix}({outcome(column.answer)})")
+
+    def _show_waiting(self, column: Column, waiting: Waiting, prefix: str) -> None:
+        """A line a state: how many bytes are here would be a line a second."""
+        known, self._waited[id(column)] = self._waited.get(id(column)), waiting
+        if known is None or (known.model, known.state, known.reason) != (waiting.model, waiting.state, waiting.reason):
+            self._write(f"{prefix}({waited_for(waiting)})")
 
     def _show_text(self, event: Event, column: Column, prefix: str) -> None:
         printed = self._printed.get(id(column), "")

@@ -11,7 +11,8 @@ from rich.live import Live
 from rich.text import Text
 
 from cli.transcript import Column, Transcript
-from cli.views.panels import Layout, layout, panel, side_by_side, tail
+from cli.views.fleet import waited_for
+from cli.views.panels import Layout, head, layout, panel, side_by_side, tail
 from cli.views.result import sections
 from cli.watch import Event
 
@@ -63,7 +64,7 @@ def frame(transcript: Transcript, console: Console) -> list[RenderableType]:
     later_lines = int(height * LATER_SHARE) if transcript.later else 0
     fit = layout(len(transcript.asked), width, height - later_lines)
     panels = [
-        panel(column, place, tail(column.text, console, fit.panel_characters, fit.panel_lines), fit.panel_lines)
+        panel(column, place, _growing_text(column, console, fit), fit.panel_lines)
         for place, column in enumerate(transcript.asked)
     ]
     drawn: list[RenderableType] = [side_by_side(panels, fit.panels_a_row)]
@@ -73,7 +74,7 @@ def frame(transcript: Transcript, console: Console) -> list[RenderableType]:
             panel(
                 replace(column, label=f"{column.model}, on the answers"),
                 place,
-                _growing_document(column.text, console, room),
+                _growing_document(column, console, room),
                 room.panel_lines,
             )
             for place, column in enumerate(transcript.later, start=len(transcript.asked))
@@ -81,11 +82,21 @@ def frame(transcript: Transcript, console: Console) -> list[RenderableType]:
     return drawn
 
 
-def _growing_document(text: str, console: Console, room: Layout) -> RenderableType:
+def _growing_text(column: Column, console: Console, room: Layout) -> RenderableType:
+    """What it said so far, or what it waits for."""
+    if column.waiting is None:
+        return tail(column.text, console, room.panel_characters, room.panel_lines)
+    said = head(waited_for(column.waiting), console, room.panel_characters, room.panel_lines)
+    said.stylize("dim")
+    return said
+
+
+def _growing_document(column: Column, console: Console, room: Layout) -> RenderableType:
     """JSON that is not finished yet, read as far as it goes; other text as it is."""
+    text = column.text
     document = json_repair.loads(text) if text.lstrip().startswith("{") else None
     if not isinstance(document, dict):
-        return tail(text, console, room.panel_characters, room.panel_lines)
+        return _growing_text(column, console, room)
     options = console.options.update(width=room.panel_characters)
     drawn = console.render_lines(Group(*sections(document)), options, pad=False)
     body = Text()

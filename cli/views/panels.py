@@ -59,6 +59,12 @@ def panel(column: Column, place: int, body: RenderableType, lines: int | None = 
     )
 
 
+def head(text: str, console: Console, width: int, lines: int) -> Text:
+    """The first lines of a text that says the most important first."""
+    wrapped = Text(text[: width * lines]).wrap(console, max(width, 1))
+    return Text("\n").join(wrapped[:lines])
+
+
 def tail(text: str, console: Console, width: int, lines: int) -> Text:
     """The last lines of a text that is still growing."""
     recent = text[-4 * width * lines :]
@@ -69,6 +75,5 @@ def tail(text: str, console: Console, width: int, lines: int) -> Text:
 def _standing(column: Column) -> str:
     if column.answer is not None:
         return outcome(column.answer)
-    if column.attempt > 1:
-        return f"{column.status}, attempt {column.attempt}"
-    return column.status
+    status = "waiting" if column.waiting is not None else column.status
+    return f"{status}, attempt {column.attempt}" if column.attempt > 1 else status

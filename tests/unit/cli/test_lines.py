@@ -62,6 +62,29 @@ def test_a_failure_says_why() -> None:
     assert printed(failure) == ["ada     │ (failed: Too many requests.)"]
 
 
+def waits(state: str, reason: str | None = None, done_bytes: int = 0) -> tuple[str, dict[str, Any]]:
+    progress = {"phase": "weights", "done_bytes": done_bytes, "total_bytes": 400 << 20} if state == "pulling" else None
+    data = {"call": "call-0", "model": "ada", "asked": "ada", "state": state, "reason": reason, "progress": progress}
+    return "call.waiting", data
+
+
+def test_what_a_call_waits_for_is_a_line_a_state() -> None:
+    assert printed(
+        waits("queued"),
+        waits("pulling", done_bytes=100 << 20),
+        waits("pulling", done_bytes=200 << 20),
+        waits("queued", "Others are loading."),
+        waits("starting"),
+        delta(0, "ada", "Yes.\n"),
+    ) == [
+        "ada     │ (ada: queued)",
+        "ada     │ (ada: pulling 100 of 400 MiB)",
+        "ada     │ (ada: queued: Others are loading.)",
+        "ada     │ (ada: starting)",
+        "ada     │ Yes.",
+    ]
+
+
 def test_the_lead_models_json_is_left_to_the_report() -> None:
     lines = printed(
         finished(0, "ada", "yes"),

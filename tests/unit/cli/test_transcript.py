@@ -1,6 +1,6 @@
 from typing import Any
 
-from cli.transcript import Transcript
+from cli.transcript import Transcript, Waiting
 from cli.watch import Event
 from common.contracts.analyses import AskedModel
 from tests.unit.cli.fake_server import answer, document, failed, story
@@ -40,6 +40,31 @@ def test_a_reset_forgets_what_an_attempt_said() -> None:
         ("call.delta", call(0, "a", text="whole")),
     )
     assert (transcript.asked[0].text, transcript.asked[0].attempt) == ("whole", 2)
+
+
+def waits(number: int, model: str, state: str, reason: str | None = None, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "call.waiting", call(
+        number, model, **{"asked": model, "state": state, "reason": reason, "progress": None} | more
+    )
+
+
+def test_a_call_waits_for_its_model_until_that_answers() -> None:
+    started = ("call.started", call(0, "a", attempt=1))
+    waiting = told(started, waits(0, "a", "queued", "Others are loading."), waits(0, "a", "starting"))
+    assert waiting.asked[0].waiting == Waiting("a", "starting")
+    for later in (
+        ("call.delta", call(0, "a", text="Scat")),
+        ("call.reset", {"call": "call-0", "attempt": 2}),
+        ("call.finished", call(0, "a", answer=answer("a"))),
+        ("call.failed", call(0, "a", answer=failed("a"))),
+        ("job.finished", document(answer("a"), answer("b"))),
+    ):
+        assert told(started, waits(0, "a", "starting"), later).asked[0].waiting is None, later
+
+
+def test_what_a_call_waits_for_may_be_another_model_and_cannot_steer_the_terminal() -> None:
+    [column, _] = told(waits(0, "a", "queued", "It said last: \x1b[2Jboom", asked="local-b")).asked
+    assert column.waiting == Waiting("local-b", "queued", "It said last: [2Jboom")
 
 
 def test_the_final_answer_replaces_what_was_seen() -> None:

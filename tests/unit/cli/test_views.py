@@ -33,6 +33,13 @@ def reported(final: dict[str, Any], *, with_answers: bool = True) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def framed(transcript: Transcript, width: int = 100, height: int = 30) -> str:
+    console = screen(width, height)
+    for drawn in frame(transcript, console):
+        console.print(drawn)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("count", "width", "panels_a_row"), [(2, 80, 2), (2, 60, 1), (3, 120, 3), (3, 80, 2), (1, 200, 1), (5, 20, 1)]
 )
@@ -48,20 +55,31 @@ def test_a_frame_fits_the_screen_however_long_the_answers(width: int, height: in
         transcript.apply(Event(name, data))  # type: ignore[arg-type]
     lead = {"call": "lead", "model": "a", "text": '{"summary": "' + "much " * 900}
     transcript.apply(Event("call.delta", lead))
-    console = screen(width, height)
-    for drawn in frame(transcript, console):
-        console.print(drawn)
-    assert len(console.file.getvalue().splitlines()) < height  # type: ignore[attr-defined]
+    assert len(framed(transcript, width, height).splitlines()) < height
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 30), (40, 24), (30, 12)])
+def test_a_call_that_waits_for_its_model_says_what_for_however_narrow_the_screen(width: int, height: int) -> None:
+    transcript = Transcript.of([AskedModel(asked="tiny", id="local-tiny"), AskedModel(asked="b", id="b")])
+    reason = "Waits for memory: what holds it is at work, pinned, or just started. " * 9
+    for name, call, model in (("call.started", "0", "local-tiny"), ("call.delta", "1", "b")):
+        transcript.apply(Event(name, {"call": call, "model": model, "attempt": 1, "text": "Light scatters."}))  # type: ignore[arg-type]
+    waiting = {"call": "0", "model": "local-tiny", "state": "queued", "reason": reason, "progress": None}
+    transcript.apply(Event("call.waiting", waiting))
+    shown = framed(transcript, width, height)
+    assert "local-tiny: queued" in shown
+    assert "waiting" in shown
+    assert "running" in shown, "the other one does not wait"
+    assert max(map(len, shown.splitlines())) <= width
+    transcript.apply(Event("call.delta", {"call": "0", "model": "local-tiny", "text": "Because."}))
+    assert "queued" not in framed(transcript, width, height)
 
 
 def test_a_document_that_is_still_growing_is_read_as_far_as_it_goes() -> None:
     transcript = Transcript.of([AskedModel(asked="b", id="b")])
     text = '{"summary": "Both say scattering", "agreements": ["Light scat'
     transcript.apply(Event("call.delta", {"call": "lead", "model": "a", "text": text}))
-    console = screen()
-    for drawn in frame(transcript, console):
-        console.print(drawn)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = framed(transcript)
     assert "• Light scat" in shown
     assert "{" not in shown
 
