@@ -9,7 +9,8 @@ usage: scripts/start-docker.sh [-d] [--service NAME]... [--profile NAME]... [--b
 
   -d, --detach     start in the background, wait until everything is healthy, print where it is
   --service NAME   only this service and what it needs (default: all); may be given again
-  --profile NAME   with-model-runner, with-frontend, with-worker or with-gpu; may be given again
+  --profile NAME   with-model-runner, with-frontend, with-worker, with-lifecycle or with-gpu; may be
+                   given again
   --build          build the image again first, after a change of the code
   -h, --help       this text
 
@@ -41,8 +42,12 @@ database_exists() {
     --filter label=com.docker.compose.volume=postgres-data)" ]
 }
 
+# Of Docker's socket, for the one container that is given it. Docker Desktop's is root's, in a machine of its own.
+socket_group() { stat -Lc %g "${DOCKER_SOCKET:-/var/run/docker.sock}" 2>/dev/null || echo 0; }
+
 write_env_file() {
-  local edits=(-e "s/^#FLOWER_BASIC_AUTH=.*/FLOWER_BASIC_AUTH=ultra:$(random_password)/")
+  local edits=(-e "s/^#FLOWER_BASIC_AUTH=.*/FLOWER_BASIC_AUTH=ultra:$(random_password)/"
+               -e "s/^#DOCKER_GID=.*/DOCKER_GID=$(socket_group)/")
   database_exists || edits+=(-e "s/^#POSTGRES_PASSWORD=.*/POSTGRES_PASSWORD=$(random_password)/")
   (umask 077 && sed "${edits[@]}" config/env.example >"$env_file")
   echo "start-docker: wrote $env_file with passwords of its own"

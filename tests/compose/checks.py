@@ -3,6 +3,8 @@
 checks.py analyses API COUNT          submit COUNT analyses at once, every one must complete
 checks.py flower FLOWER USER:PASSWORD WORKERS
                                       it names the chord's tasks and the workers, and can only be looked at
+checks.py model API MODEL_ID          a model in a container is run, asked through both planes, stopped; and started
+                                      by a call, then stopped again
 """
 
 import base64
@@ -27,7 +29,7 @@ EXAMPLE = {
 }
 
 
-def request(url: str, body: object = None, *, login: str = "") -> tuple[int, Any]:
+def request(url: str, body: object = None, *, login: str = "", within: float = 10) -> tuple[int, Any]:
     """Status and parsed JSON (None where the body is none); an error status is an answer too."""
     headers = {"Content-Type": "application/json"}
     if login:
@@ -35,7 +37,7 @@ def request(url: str, body: object = None, *, login: str = "") -> tuple[int, Any
     data = None if body is None else json.dumps(body).encode()
     asked = urllib.request.Request(url, data, headers)  # noqa: S310  # our own http:// addresses
     try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(asked, timeout=within) as answer:  # noqa: S310
             status, text = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         status, text = error.code, error.read()
@@ -101,11 +103,50 @@ def flower(address: str, login: str, workers: int) -> None:
             sys.exit(f"Flower: {what} answered {status}, not {wanted}")
 
 
+def operation(api: str, what: str, model_id: str) -> None:
+    """Ask for it, and wait until it is so."""
+    status, begun = request(f"{api}/{what}", {"model_id": model_id})
+    if status != 202:
+        sys.exit(f"POST /{what} answered {status}: {begun}")
+
+    def ended() -> Any:
+        _, now = request(f"{api}/operations/{begun['operation_id']}")
+        return now if now["finished_at"] else None
+
+    end = eventually(ended, f"the end of /{what}")
+    if end["status"] != "completed":
+        sys.exit(f"/{what}: {json.dumps(end, indent=1)}")
+
+
+def inference(api: str, model_id: str, *, is_cold: bool) -> None:
+    asked = {"model_id": model_id, "prompt": "Say hello.", "max_tokens": 8}
+    status, answer = request(f"{api}/inference", asked, within=DEADLINE_SECONDS)
+    if status != 200 or not answer["response"] or answer["cold_start"] is not is_cold:
+        sys.exit(f"POST /inference answered {status}: {answer}")
+    start = f", {answer['cold_start_ms']:.0f} ms of it to start" if is_cold else ""
+    print(f"/inference: {answer['response']!r} in {answer['latency_ms']:.0f} ms{start}")
+
+
+def model(api: str, model_id: str) -> None:
+    eventually(lambda: request(f"{api}/status")[1]["nodes"], "a node in /status")
+    operation(api, "run", model_id)
+    inference(api, model_id, is_cold=False)
+    chat = {"model": model_id, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8}
+    status, answer = request(f"{api}/v1/chat/completions", chat, within=DEADLINE_SECONDS)
+    if status != 200 or not answer["choices"][0]["message"]["content"]:
+        sys.exit(f"POST /v1/chat/completions answered {status}: {answer}")
+    operation(api, "stop", model_id)
+    inference(api, model_id, is_cold=True)
+    operation(api, "stop", model_id)
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["analyses", api, count]:
             analyses(api, int(count))
         case ["flower", address, login, workers]:
             flower(address, login, int(workers))
+        case ["model", api, model_id]:
+            model(api, model_id)
         case _:
             sys.exit(__doc__)

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # The system in Docker, for real: built, started by our scripts and by plain Compose, asked the
-# specification's own example, scaled, stopped without leftovers. Under five minutes, most of it the build.
+# specification's own example, scaled, stopped without leftovers; then with a model in a container. Under six
+# minutes, most of it the build.
 # A machine without an engine skips with the reason; with CI=true that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 # A project, an image and settings of its own: nothing of a running system or of your .env is touched.
 unset COMPOSE_FILE COMPOSE_PROFILES POSTGRES_PASSWORD FLOWER_BASIC_AUTH ULTRA_HOST ULTRA_AUTH ULTRA_API_KEY
+unset DOCKER_GID ULTRA_WEIGHTS_VOLUME
 export COMPOSE_PROJECT_NAME=ultra-test-$$ ULTRA_IMAGE=ultrallm:test-$$
 export COMPOSE_PROGRESS=quiet COMPOSE_ENV_FILES=/dev/null
+export ULTRA_NODE=$COMPOSE_PROJECT_NAME  # by which containers of models are known to be this test's
 export USE_MOCK=true ULTRA_PORT=0 FLOWER_PORT=0  # port 0: the engine picks a free one
 scratch=$(mktemp -d)
 
@@ -40,17 +43,22 @@ engine() {
 at_exit() {
   local code=$?
   trap - EXIT
+  export COMPOSE_PROFILES=with-lifecycle
   if [ "$code" != 0 ]; then
     docker compose ps --all || true
     docker compose logs --no-color --tail 60 || true
   fi >&2
+  timeout 60 docker compose stop --timeout 5 lifecycle >/dev/null 2>&1 || true
+  model_containers | xargs --no-run-if-empty docker rm --force >/dev/null 2>&1 || true
   timeout 120 docker compose down --volumes --timeout 5 >/dev/null 2>&1 || true
-  docker image rm --force "$ULTRA_IMAGE" >/dev/null 2>&1 || true
+  docker image rm --force "$ULTRA_IMAGE" "$ULTRA_IMAGE-weights" >/dev/null 2>&1 || true
   rm -rf "$scratch"
   exit "$code"
 }
 
 address() { echo "http://$(docker compose port "$1" "$2")"; }
+
+model_containers() { docker ps --all --quiet --filter "label=ultra.node=$ULTRA_NODE"; }
 
 ask() { python3 tests/compose/checks.py "$@"; }
 
@@ -94,8 +102,19 @@ check_first_start() {
   check_down
 }
 
+check_models_in_containers() {
+  export COMPOSE_ENV_FILES=$scratch/.env COMPOSE_PROFILES=with-lifecycle
+  export USE_MOCK=false  # it would answer in the model's place
+  scripts/start-docker.sh -d
+  ask model "$(address backend 8000)" local-smollm2
+  [ -z "$(model_containers)" ] || fail "containers of models left behind: $(model_containers)"
+  check_clean_stop
+  check_down
+}
+
 trap at_exit EXIT
-export -f fail address ask check_build check_analyses check_flower check_clean_stop check_down check_first_start
+export -f fail address model_containers ask check_build check_analyses check_flower check_clean_stop check_down
+export -f check_first_start check_models_in_containers
 export scratch
 bash_step() { step "$1" "$2" bash -euo pipefail -c "$3"; }
 
@@ -110,4 +129,9 @@ bash_step 120 'twenty analyses' 'check_analyses 20'
 bash_step 120 'Flower sees all three' 'check_flower 3'
 bash_step 120 'everything stops by itself, nothing is killed' check_clean_stop
 bash_step 120 'down without leftovers' check_down
+if docker image inspect orchestrar-runner:llamacpp >/dev/null 2>&1 || [ "${CI:-}" = true ]; then
+  bash_step 600 'a model in a container: run, asked, stopped, started by a call, stopped' check_models_in_containers
+else
+  echo '== models in containers: skipped, there is no image orchestrar-runner:llamacpp (make runner-image)'
+fi
 echo "compose: all of it works, $SECONDS s"

@@ -3,7 +3,8 @@
 The weights' folder has two names: the path at which this worker sees it, and what the engine calls it, which is the
 same path on a bare host and a volume's name in Compose. What Hugging Face's weights are pulled into is
 `hub/ORG--NAME/REVISION` below it, a folder that appears when all of it is there (runner/pulling.py). A revision is a
-commit, so what is there once stays right.
+commit, so what is there once stays right. A package's weights are where it is installed, which an engine sees on a
+bare host alone; in Compose `deploy/bring-weights.sh` puts them into `packages/NAME` below the folder.
 """
 
 import os
@@ -18,6 +19,7 @@ from worker.lifecycle.template import USER, Mount, Weights
 # In every container.
 MODELS = PurePosixPath("/models")
 HUB = "hub"
+PACKAGES = "packages"
 ROOT = 0
 
 
@@ -48,7 +50,7 @@ class WeightsFolder:
         if source.repo is not None:
             return self._of_repo(source)
         if source.package is not None:
-            return _of_package(source)
+            return self._of_package(source)
         path = Path(source.path or "")
         if not path.is_absolute():
             return self._below(PurePosixPath(source.path or ""))
@@ -71,6 +73,22 @@ class WeightsFolder:
             return Missing(folder)
         return Weights(self._mount(folder), str(MODELS / folder / (source.file or "")))
 
+    def _of_package(self, source: WeightSource) -> Weights | Fault:
+        name, file = source.package or "", source.file or ""
+        brought = self._below(PurePosixPath(PACKAGES, name, file))
+        if isinstance(brought, Weights):
+            return brought
+        spec = find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            return missing(
+                f"The package {name} is neither installed where the lifecycle worker runs, nor is {file} of it in"
+                f" {self.path / PACKAGES / name}: do either."
+            )
+        folder = Path(spec.submodule_search_locations[0])
+        if not (folder / file).exists():
+            return missing(f"The package {name} has no {file}.")
+        return Weights(Mount("bind", str(folder), str(MODELS / name)), str(MODELS / name / file))
+
     def _below(self, relative: PurePosixPath) -> Weights | Fault:
         if not (self.path / relative).resolve().is_relative_to(self.path.resolve()):
             return missing(f"{relative} leads out of the weights' folder {self.path}.")
@@ -83,17 +101,6 @@ class WeightsFolder:
         if self.source.startswith("/"):
             return Mount("bind", str(PurePosixPath(self.source) / relative), str(MODELS / relative))
         return Mount("volume", self.source, str(MODELS))
-
-
-def _of_package(source: WeightSource) -> Weights | Fault:
-    spec = find_spec(source.package or "")
-    if spec is None or not spec.submodule_search_locations:
-        return missing(f"The package {source.package} is not installed where the lifecycle worker runs: install it.")
-    folder = Path(spec.submodule_search_locations[0])
-    if not (folder / (source.file or "")).exists():
-        return missing(f"The package {source.package} has no {source.file}.")
-    inside = MODELS / (source.package or "")
-    return Weights(Mount("bind", str(folder), str(inside)), str(inside / (source.file or "")))
 
 
 def missing(message: str) -> Fault:

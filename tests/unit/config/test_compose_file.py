@@ -10,13 +10,15 @@ from common.settings import Settings
 
 COMPOSE = yaml.safe_load((Path(__file__).resolve().parents[3] / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+# They do one thing, and end before others start.
+ONE_SHOTS = {"migrate", "weights", "runner-image"}
 OURS = sorted(name for name, service in SERVICES.items() if service.get("image", "").startswith("${ULTRA_IMAGE"))
 
 
 def started_by(*profiles: str) -> set[str]:
-    return {name for name, service in SERVICES.items() if set(service.get("profiles", profiles)) <= set(profiles)} - {
-        "migrate"
-    }
+    return {
+        name for name, service in SERVICES.items() if set(service.get("profiles", profiles)) <= set(profiles)
+    } - ONE_SHOTS
 
 
 def test_every_setting_is_handed_on() -> None:
@@ -46,6 +48,34 @@ def test_the_gpu_profile_adds_a_worker_that_reads_which_gpu_it_is_pinned_to() ->
     assert devices == {"driver": "nvidia", "count": "all", "capabilities": ["gpu", "utility"]}
 
 
+def test_the_lifecycle_profile_adds_the_worker_that_looks_after_models() -> None:
+    assert started_by("with-lifecycle") - started_by() == {"lifecycle"}
+
+
+def test_docker_s_socket_is_given_to_the_lifecycle_worker_alone() -> None:
+    assert [name for name, service in SERVICES.items() if "docker.sock" in str(service.get("volumes"))] == ["lifecycle"]
+    assert "ports" not in SERVICES["lifecycle"]
+
+
+def test_containers_of_models_are_reached_by_those_who_ask_them_on_a_network_without_a_way_out() -> None:
+    assert COMPOSE["networks"]["fleet"]["internal"] is True
+    on_it = {name for name, service in SERVICES.items() if "fleet" in service.get("networks", [])}
+    assert on_it == {"backend", "worker", "cloud-worker", "gpu-worker", "lifecycle"}
+
+
+def test_the_lifecycle_worker_is_told_the_names_that_compose_gives() -> None:
+    settings, project = COMPOSE["x-settings"], "${COMPOSE_PROJECT_NAME:-ultrallm}"
+
+    assert COMPOSE["name"] == "ultrallm"
+    # Neither has a name of its own in the file, so each gets the project's before it.
+    assert not COMPOSE["networks"]["fleet"].get("name")
+    assert COMPOSE["volumes"]["weights"] is None
+    assert settings["ULTRA_MODEL_NETWORK"] == f"{project}_fleet"
+    assert settings["ULTRA_WEIGHTS_VOLUME"] == f"${{ULTRA_WEIGHTS_VOLUME:-{project}_weights}}"
+    for name in ("lifecycle", "weights"):
+        assert f"${{ULTRA_WEIGHTS_VOLUME:-weights}}:{settings['ULTRA_WEIGHTS_PATH']}" in SERVICES[name]["volumes"]
+
+
 def test_nothing_is_published_beyond_loopback_unless_asked() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
@@ -69,7 +99,7 @@ def test_our_containers_can_write_nothing_and_gain_nothing(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"migrate"}))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - ONE_SHOTS))
 def test_a_service_that_stays_says_whether_it_is_well(name: str) -> None:
     assert "healthcheck" in SERVICES[name] or name == "frontend"  # Open WebUI's image brings its own
 

