@@ -9,6 +9,8 @@ from common.reloading import Reloaded
 
 # Polls take about a millisecond, group commits a few, `Prefer: wait` minutes.
 BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+# A small model starts in a second or two; an entry gives a start ten minutes if it says nothing else.
+STARTS_SECONDS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
 class Metrics:
@@ -30,6 +32,12 @@ class Metrics:
         self._watchers = Gauge("ultra_watchers", "Open streams and waiting requests.", registry=self.registry)
         self._watched_jobs = Gauge("ultra_watched_jobs", "Jobs that somebody watches.", registry=self.registry)
 
+        self.model_waits = Histogram(
+            "ultra_gateway_model_wait_seconds",
+            "Requests that had to wait for their model to start: how many, and how long, whether it started or not.",
+            buckets=STARTS_SECONDS,
+            registry=self.registry,
+        )
         self._config_broken = Gauge(
             "ultra_config_broken",
             "1 while the file's last edit is wrong and the one before it is in force.",

@@ -38,6 +38,8 @@ MEANINGS = {
     Count.MODEL_FAILURES: "Starts and instances of local models that failed.",
     Count.MODEL_REFUSALS: "Local models that were refused: they fit nowhere, or failed before in a way that stays.",
     Count.MODEL_EVICTIONS: "Idle local models that made room for others.",
+    Count.MODEL_WAITS: "Calls of jobs that had to wait for their model to start, and have waited.",
+    Count.MODEL_WAIT_MILLISECONDS: "How long those waited, together, whether it started or not.",
 }
 SWEEP_AGE_MEANING = (
     "Since a sweep was last reported, give or take the five seconds between reports; +Inf where none is known of. "

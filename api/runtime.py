@@ -67,7 +67,7 @@ class Runtime:
         self.doorbell = Doorbell(producer)
         rows = PostgresRows(self.database.fetch)
         self._bell = Bell(producer, rows)
-        self._fleet = Fleet(rows, ring=self._bell.ring)
+        self._fleet = Fleet(rows, ring=self._bell.ring, waited=metrics.model_waits.observe)
         self.operations = Operations(self.database, self._bell)
         self.telemetry = telemetry_of(settings, "api")
         self.jobs = Jobs(self.database, self.redis, self.events, self.telemetry)

@@ -35,3 +35,5 @@ class Count(StrEnum):
     MODEL_FAILURES = "model_failures"
     MODEL_REFUSALS = "model_refusals"
     MODEL_EVICTIONS = "model_evictions"
+    MODEL_WAITS = "model_waits"
+    MODEL_WAIT_MILLISECONDS = "model_wait_milliseconds"

@@ -15,6 +15,12 @@ logger = logging.getLogger(__name__)
 Tally = Counter[Count]
 
 
+def count_time(tally: Tally, times: Count, milliseconds: Count, seconds: float) -> None:
+    """Count something that took a while: that it was, and for how long."""
+    tally[times] += 1
+    tally[milliseconds] += round(seconds * 1000)
+
+
 class Report:
     """Adds a tally to what all workers counted. Belongs to the event loop that counts."""
 

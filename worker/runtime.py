@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from common.admission.slots import Slots
 from common.cache import AnswerCache
 from common.catalog.current import current_catalog
 from common.circuits import Circuits
+from common.counters import Count
 from common.database.connect import connect
 from common.ending import end
 from common.events import EventLog
@@ -30,7 +32,7 @@ from worker.app import BatchingCelery
 from worker.asking import Asker
 from worker.calls import CallRunner, Limits
 from worker.canary import Canary
-from worker.counters import Report, Tally
+from worker.counters import Report, Tally, count_time
 from worker.dispatch import ring
 from worker.engine import Engine, Round
 from worker.giving_up import give_up
@@ -104,7 +106,8 @@ class Runtime:
         )
         rows = PostgresRows(store.fetch)
         self._bell = Bell(app, rows)
-        self._fleet = Fleet(rows, ring=self._bell.ring)
+        waited = partial(count_time, tally, Count.MODEL_WAITS, Count.MODEL_WAIT_MILLISECONDS)
+        self._fleet = Fleet(rows, ring=self._bell.ring, waited=waited)
         self._providers = Providers(settings, catalog, self._fleet)
         self._leases = Leases(store, self._listening, settings.ultra_lease_seconds)
         self._telemetry = telemetry_of(settings, "worker")

@@ -57,10 +57,14 @@ def _to_nobody(_: Standing) -> None: ...
 def _ring_nobody(_: str) -> None: ...
 
 
+def _count_nothing(_: float) -> None: ...
+
+
 class Fleet:
     """The fleet as one process sees it. Belongs to one event loop; asks Postgres nothing until it is asked.
 
-    `ring` wakes whoever starts models; that a wish is written is enough, it only takes longer.
+    `ring` wakes whoever starts models; that a wish is written is enough, it only takes longer. `waited` hears of each
+    wait for a model that was not ready, when it is over: how many seconds, however it ended.
     """
 
     def __init__(
@@ -68,12 +72,14 @@ class Fleet:
         rows: Rows,
         *,
         ring: Callable[[str], None] = _ring_nobody,
+        waited: Callable[[float], None] = _count_nothing,
         look_seconds: float = LOOK_SECONDS,
         nobody_seconds: float = NOBODY_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rows = rows
         self._ring = ring
+        self._waited = waited
         self._look_seconds = look_seconds
         self._nobody_seconds = nobody_seconds
         self._clock = clock
@@ -112,9 +118,10 @@ class Fleet:
         if (known := self.endpoint(entry.id)) is not None:
             return known
         seconds = entry.load_seconds if within_seconds is None else within_seconds
+        began = self._clock()
         watch = self._watches.get(entry.id)
         if watch is None:
-            watch = self._watches[entry.id] = Watch(entry.id, self._clock())
+            watch = self._watches[entry.id] = Watch(entry.id, began)
             self._look_soon()
         try:
             with watch.joined(told):
@@ -123,6 +130,8 @@ class Fleet:
         except TimeoutError:
             raise watch.late(seconds) from None
         finally:
+            if watch.has_told:
+                self._waited(self._clock() - began)
             if watch.is_left:
                 self._close(watch)
 

@@ -30,6 +30,11 @@ class Watch:
         """Whether nobody waits any more."""
         return not self._waiters
 
+    @property
+    def has_told(self) -> bool:
+        """Whether those who wait had to be told of anything: whose model was ready were not."""
+        return self._standing is not None
+
     @contextmanager
     def joined(self, told: Told) -> Iterator[None]:
         """Wait with the others; `told` hears how the model stands, now if that is known, and whenever it changes."""

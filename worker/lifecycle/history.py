@@ -6,7 +6,7 @@ from typing import Any
 from common.counters import Count
 from common.fleet.contracts import Desired, Instance, State
 from common.fleet.store import FleetStore
-from worker.counters import Tally
+from worker.counters import Tally, count_time
 from worker.lifecycle.looking import Look
 from worker.lifecycle.planning import effects as told
 from worker.lifecycle.planning.starting import MAKES_ROOM
@@ -27,7 +27,7 @@ class History:
                 await self._store.note(model, "pulling")
             case told.Create(model, generation, _, reserved):
                 waited = _seconds(row.queued_at if row else None, look.rows.read_at)
-                self._count(Count.MODEL_STARTS, Count.MODEL_QUEUE_MILLISECONDS, waited)
+                count_time(self._tally, Count.MODEL_STARTS, Count.MODEL_QUEUE_MILLISECONDS, waited or 0)
                 how: dict[str, Any] = {
                     "waited_seconds": waited,
                     "host_bytes": reserved.host_bytes,
@@ -64,15 +64,11 @@ class History:
             return
         took = _seconds(found[0].created_at, found[0].proved_at)
         health = found[0].health
-        self._count(Count.MODEL_LOADS, Count.MODEL_LOAD_MILLISECONDS, took)
+        count_time(self._tally, Count.MODEL_LOADS, Count.MODEL_LOAD_MILLISECONDS, took or 0)
         detail: dict[str, Any] = {"seconds": took}
         if health is not None:
             detail |= {"load_seconds": health.load_seconds, "memory_bytes": health.memory_bytes}
         await self._store.note(model, "ready", generation=generation, detail=detail)
-
-    def _count(self, times: Count, milliseconds: Count, seconds: float | None) -> None:
-        self._tally[times] += 1
-        self._tally[milliseconds] += round((seconds or 0) * 1000)
 
 
 def _instance(look: Look, container: str) -> Instance:

@@ -17,7 +17,8 @@ async def test_alerts_speak_of_metrics_that_there_are(api: httpx.AsyncClient) ->
     groups = yaml.safe_load(ALERTS.read_text())["groups"]
     wanted = {name for group in groups for rule in group["rules"] for name in re.findall(r"ultra_\w+", rule["expr"])}
     assert wanted
-    assert wanted <= await served(api)
+    # a histogram is served as one, and asked for by its parts
+    assert {re.sub(r"_(sum|count|bucket)$", "", name) for name in wanted} <= await served(api)
 
 
 async def test_every_metric_is_told_of_in_the_documentation(api: httpx.AsyncClient) -> None:

@@ -14,6 +14,7 @@ from common.fleet.contracts import State
 from common.settings import Settings
 from tests.contract.scripted_instance import TEXT, ScriptedInstance
 from tests.integration.api.asking import code_of
+from tests.integration.api.test_recovery_metrics import figures
 from tests.integration.engine.stack import Workers, workers
 from tests.integration.fleet.conftest import MODEL
 from tests.integration.fleet.keeper import PATIENCE_SECONDS, ActingKeeper
@@ -60,6 +61,10 @@ async def test_an_inference_starts_its_model_and_waits_for_it(
     assert cold["latency_ms"] < cold["cold_start_ms"]
     warm = (await infer(api)).json()
     assert (warm["response"], warm["cold_start"], warm["cold_start_ms"]) == (TEXT, False, None)
+    team.stop_all()  # who stops tells first what it counted
+    seen = await figures(api)
+    assert seen["ultra_model_waits_total"] == 1
+    assert seen["ultra_model_wait_milliseconds_total"] == pytest.approx(cold["cold_start_ms"], abs=250)
 
 
 async def test_fifty_first_requests_are_one_wish_and_all_are_answered(

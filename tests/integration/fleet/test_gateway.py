@@ -10,6 +10,7 @@ import pytest
 import uvloop
 
 from tests.contract.scripted_instance import TEXT, ScriptedInstance
+from tests.integration.api.test_recovery_metrics import figures
 from tests.integration.fleet.conftest import MODEL
 from tests.integration.fleet.keeper import ActingKeeper
 from tests.integration.gateway.talking import chat, chunks_of, error_of, stream, text_of
@@ -51,6 +52,7 @@ async def test_a_warm_model_is_passed_through_to(
     assert response.headers["x-ultra-served-by"] == MODEL
     assert text_of(await stream(api, MODEL)) == TEXT
     assert (await keeper.wanted(MODEL))["wanted_at"] == wanted_at
+    assert (await figures(api))["ultra_gateway_model_wait_seconds_count"] == 1, "the warm ones did not wait"
 
 
 async def test_the_wait_for_a_start_is_no_overhead_of_ours(

@@ -49,6 +49,7 @@ def test_every_alert_is_seen_to_fire() -> None:
         "ultra_sweep_age_seconds",
         "ultra_admission_shared",
         "ultra_usage_dropped_total",
+        "ultra_model_wait_milliseconds_total",
     ],
 )
 def test_what_operators_should_hear_of_has_an_alert(subject: str) -> None:

@@ -39,8 +39,13 @@ def rung() -> list[str]:
 
 
 @pytest.fixture
-async def fleet(rows: ScriptedRows, clock: Clock, rung: list[str]) -> AsyncIterator[Fleet]:
-    fleet = Fleet(rows, ring=rung.append, look_seconds=0.001, clock=clock)
+def waits() -> list[float]:
+    return []
+
+
+@pytest.fixture
+async def fleet(rows: ScriptedRows, clock: Clock, rung: list[str], waits: list[float]) -> AsyncIterator[Fleet]:
+    fleet = Fleet(rows, ring=rung.append, waited=waits.append, look_seconds=0.001, clock=clock)
     yield fleet
     await fleet.close()
 
@@ -90,6 +95,33 @@ async def test_fifty_who_wait_are_one_wish_and_share_the_looks(
     endpoint = rows.be_ready(ID)
     assert await asyncio.gather(*tasks) == [endpoint] * 50
     assert (rows.wishes, rung) == ([ID], [ID])
+
+
+async def test_every_wait_for_a_start_is_told_of_however_it_ends(
+    fleet: Fleet, rows: ScriptedRows, clock: Clock, waits: list[float]
+) -> None:
+    left, refused = waiting(fleet), waiting(fleet)
+    await rows.looked_again()
+    clock.now += 2
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    clock.now += 3
+    rows.fail(ID, "There is no file.")
+    await asyncio.gather(refused, return_exceptions=True)
+    assert waits == [2, 5]
+    served = waiting(fleet)
+    await rows.looked_again()
+    clock.now += 7
+    rows.be_ready(ID)
+    await served
+    assert waits == [2, 5, 7]
+
+
+async def test_who_finds_the_model_ready_has_not_waited(fleet: Fleet, rows: ScriptedRows, waits: list[float]) -> None:
+    rows.be_ready(ID)
+    await fleet.ready(MODEL)
+    await fleet.ready(MODEL)
+    assert waits == []
 
 
 async def test_the_start_is_not_tied_to_whoever_came_first(fleet: Fleet, rows: ScriptedRows) -> None:
