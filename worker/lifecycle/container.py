@@ -67,8 +67,8 @@ def _status(state: Mapping[str, Any]) -> Literal["created", "running", "exited"]
     """Docker has seven words. One that restarts is ours no longer to judge: our template never lets one."""
     if state["Status"] in {"running", "paused", "restarting"}:
         return "running"
-    # `removing` and `dead` have run, if they ever did
-    return "created" if state["Status"] == "created" else "exited"
+    # `removing` and `dead` have run, if they ever did; one that could not be started is `created` to Docker
+    return "created" if state["Status"] == "created" and not state["Error"] else "exited"
 
 
 def _time(said: str) -> datetime | None:

@@ -11,7 +11,7 @@ from common.fleet.contracts import Fault, Gpu, Host, Instance, Observed, RunnerH
 from common.fleet.store import FleetStore, Rows
 from worker.lifecycle.container import Container
 from worker.lifecycle.docker_engine import DockerEngine
-from worker.lifecycle.engine_errors import NoSuchContainer
+from worker.lifecycle.engine_errors import EngineRefused, NoSuchContainer
 from worker.lifecycle.fetching import Fetching
 from worker.lifecycle.gpus import GpuReader
 from worker.lifecycle.host import HostMemory
@@ -126,7 +126,7 @@ class Lookout:
         if container.id not in self._ends:
             try:
                 words = [line async for line in self._engine.logs(container.id, tail=LAST_WORDS)]
-            except NoSuchContainer:  # removed meanwhile
+            except (NoSuchContainer, EngineRefused):  # removed meanwhile, or half: by an engine that died over it
                 words = []
             self._ends[container.id] = fault_of_end(container, words)
         return self._ends[container.id]

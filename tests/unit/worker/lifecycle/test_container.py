@@ -54,6 +54,12 @@ def test_dockers_seven_words_are_three_of_ours(said: str, status: str) -> None:
     assert container_of(inspected(said)).status == status
 
 
+def test_a_container_that_could_not_be_started_has_ended() -> None:
+    """Docker leaves it `created`, and would be asked to start it for ever."""
+    container = container_of(inspected("created", Error="could not select device driver", ExitCode=128))
+    assert (container.status, container.exit_code, container.ended_at) == ("exited", 128, None)
+
+
 def test_a_container_that_ended_says_how_and_when() -> None:
     container = container_of(inspected("exited", ExitCode=137, OOMKilled=True, FinishedAt="2026-11-21T10:05:00.5Z"))
     assert (container.exit_code, container.is_oom_killed) == (137, True)
