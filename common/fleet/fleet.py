@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +17,7 @@ from common.catalog.local import LocalModel
 from common.ending import end
 from common.errors import DependencyDown, NotStarted
 from common.fleet.contracts import Endpoint, State
+from common.fleet.doubts import Doubts
 from common.fleet.rows import Rows
 from common.fleet.standing import Standing
 from common.fleet.watch import Told, Watch
@@ -41,14 +41,6 @@ logger = logging.getLogger(__name__)
 class _Known:
     endpoint: Endpoint
     at: float
-
-
-@dataclass(slots=True)
-class _Doubt:
-    """An instance refused a call though its row calls it ready. What its node saw after `seen_at` is believed again."""
-
-    generation: int
-    seen_at: datetime | None = None
 
 
 def _to_nobody(_: Standing) -> None: ...
@@ -84,7 +76,7 @@ class Fleet:
         self._nobody_seconds = nobody_seconds
         self._clock = clock
         self._known: dict[str, _Known] = {}
-        self._doubts: dict[str, _Doubt] = {}
+        self._doubts = Doubts()
         self._watches: dict[str, Watch] = {}
         self._aging: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -144,9 +136,7 @@ class Fleet:
         if known is not None and known.endpoint.generation > endpoint.generation:
             return
         self._known.pop(model, None)
-        doubt = self._doubts.get(model)
-        if doubt is None or doubt.generation < endpoint.generation:
-            self._doubts[model] = _Doubt(endpoint.generation)
+        self._doubts.begin(model, endpoint.generation)
 
     async def close(self) -> None:
         """Stop looking; whoever still waits is told so."""
@@ -196,7 +186,8 @@ class Fleet:
         asked_at = self._clock()
         standings = await self._rows.look(watches.keys() | aging)
         for model in watches.keys() | aging:
-            endpoint = self._trusted(standings.get(model))
+            standing = standings.get(model)
+            endpoint = None if standing is None else self._doubts.believed(standing)
             if endpoint is None:
                 self._known.pop(model, None)
             else:
@@ -227,21 +218,6 @@ class Fleet:
         if await self._is_nobody_there(watch):
             said = "nobody is there to start it. Run `ultra worker lifecycle` where the containers should be."
             self._refuse(watch, NotStarted(f"{watch.model} did not start: {said}"))
-
-    def _trusted(self, standing: Standing | None) -> Endpoint | None:
-        """Where the model answers, unless an instance that has just refused a call says so."""
-        if standing is None or standing.endpoint is None:
-            return None
-        doubt = self._doubts.get(standing.model)
-        if doubt is None:
-            return standing.endpoint
-        if standing.endpoint.generation <= doubt.generation:
-            if doubt.seen_at is None:
-                doubt.seen_at = standing.seen_at
-            if standing.seen_at is None or doubt.seen_at is None or standing.seen_at <= doubt.seen_at:
-                return None
-        del self._doubts[standing.model]
-        return standing.endpoint
 
     async def _is_nobody_there(self, watch: Watch) -> bool:
         now = self._clock()
