@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from common.contracts.calls import Answer, ErrorClass, ErrorDetail, Routing
 from common.contracts.jobs import JobStatus, Links, Progress
@@ -19,10 +19,17 @@ def _without_nul(value: str) -> str:
     return value
 
 
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
 # More than any chain is long that a person waits for.
 MAX_FALLBACKS = 16
 Names = Annotated[list[ModelName], Field(max_length=MAX_FALLBACKS)]
 StorableText = Annotated[str, AfterValidator(_without_nul)]
+Prompt = Annotated[StorableText, Field(min_length=1, max_length=500_000), AfterValidator(_not_blank)]
 
 
 class AnalysisOptions(BaseModel):
@@ -65,7 +72,7 @@ class AnalysisRequest(BaseModel):
         },
     )
 
-    prompt: StorableText = Field(min_length=1, max_length=500_000)
+    prompt: Prompt
     analysis_type: str = Field("comparative", min_length=1, max_length=100)
     models: list[ModelName] | None = Field(
         None,
@@ -76,13 +83,6 @@ class AnalysisRequest(BaseModel):
     output_format: OutputFormat = "json"
     lead_model: ModelName | None = Field(None, description="Compares the answers; the first model if left out.")
     options: AnalysisOptions = AnalysisOptions()
-
-    @field_validator("prompt")
-    @classmethod
-    def _not_blank(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("must not be blank")
-        return value
 
 
 class AskedModel(BaseModel):

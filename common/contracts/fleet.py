@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from common.contracts.analyses import ModelName, StorableText
+from common.contracts.analyses import ModelName, Prompt, StorableText
 from common.contracts.calls import ErrorDetail, Usage
 from common.contracts.jobs import JobStatus, Links
 
@@ -168,20 +168,13 @@ class InferenceRequest(BaseModel):
     )
 
     model_id: ModelName = Field(description="Id or alias; `local-` may be left out.")
-    prompt: StorableText = Field(min_length=1, max_length=500_000)
+    prompt: Prompt
     system: StorableText | None = Field(None, max_length=100_000)
     max_tokens: int | None = Field(None, ge=1, le=131_072)
     temperature: float | None = Field(None, ge=0, le=2)
     timeout_seconds: float | None = Field(
         None, gt=0, le=3600, description="Of the model's own work; the time until it is ready is not counted."
     )
-
-    @field_validator("prompt")
-    @classmethod
-    def _not_blank(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("must not be blank")
-        return value
 
 
 class InferenceDocument(BaseModel):
