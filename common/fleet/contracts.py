@@ -26,6 +26,9 @@ LABEL_GPUS = "ultra.gpus"  # UUIDs, with commas between
 
 RUNNER_PORT = 8000
 
+# A lifecycle worker says every few seconds that it lives. After this its models are others' to start.
+NODE_LOST_SECONDS = 60.0
+
 
 class State(StrEnum):
     """Of a model, as callers see it."""
@@ -113,10 +116,9 @@ class Instance:
     silent_since: datetime | None = None
     # When it generated its first token for us: from then on calls go to it.
     proved_at: datetime | None = None
-    # The last probe or the exit says what is wrong.
+    # What is wrong: of a running one the last probe says it; one that has ended always has it.
     fault: Fault | None = None
     exit_code: int | None = None
-    ended_at: datetime | None = None
     # Why and until when we let it stop; an exit without was none of ours.
     stop_reason: str | None = None
     stop_by: datetime | None = None

@@ -2,7 +2,7 @@
 
 from sqlalchemy import TextClause, text
 
-from common.fleet.rows import LIVE_SECONDS
+from common.fleet.contracts import NODE_LOST_SECONDS
 
 _NODES = text(
     """
@@ -16,7 +16,7 @@ _GPUS = text("SELECT * FROM gpus ORDER BY node, index")
 
 def nodes() -> TextClause:
     """Every machine that ever had a lifecycle worker."""
-    return _NODES.bindparams(seconds=LIVE_SECONDS)
+    return _NODES.bindparams(seconds=NODE_LOST_SECONDS)
 
 
 def gpus() -> TextClause:

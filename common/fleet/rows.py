@@ -7,10 +7,8 @@ from typing import Any, Protocol
 from sqlalchemy import TextClause
 
 from common.fleet import wishes
+from common.fleet.contracts import NODE_LOST_SECONDS
 from common.fleet.standing import Standing, standing_of
-
-# A lifecycle worker says every few seconds that it lives. After this its models are others' (planning/policy.py).
-LIVE_SECONDS = 60.0
 
 Fetch = Callable[[TextClause], Awaitable[Sequence[Mapping[Any, Any]]]]
 
@@ -45,4 +43,4 @@ class PostgresRows:
         return wanted_at
 
     async def nodes(self) -> list[str]:
-        return [row["name"] for row in await self._fetch(wishes.live_nodes(LIVE_SECONDS))]
+        return [row["name"] for row in await self._fetch(wishes.live_nodes(NODE_LOST_SECONDS))]

@@ -70,7 +70,7 @@ SHOW = text(
 ).bindparams(bindparam("state", type_=Text), bindparam("reason", type_=Text))
 
 PROGRESS = text("UPDATE models SET progress = :progress WHERE id = :model AND node = :node RETURNING id").bindparams(
-    bindparam("progress", type_=JSONB(none_as_null=True))
+    bindparam("progress", type_=JSONB)
 )
 
 RECOVERED = text(
@@ -185,10 +185,3 @@ NOTE = text(
     bindparam("id", type_=Uuid), bindparam("generation", type_=Integer),
     bindparam("detail", type_=JSONB(none_as_null=True)),
 )  # fmt: skip
-
-HISTORY = text(
-    """
-    SELECT id, at, node, generation, kind, detail FROM model_events
-    WHERE model = :model ORDER BY id DESC LIMIT :limit
-    """
-)

@@ -20,13 +20,13 @@ from common.ids import uuid7
 class Memory:
     """What Docker cannot remember of a container."""
 
-    proved_at: datetime | None
-    stop_reason: str | None
-    stop_by: datetime | None
+    proved_at: datetime | None = None
+    stop_reason: str | None = None
+    stop_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class Snapshot:
     """The fleet as the tables have it. `read_at` is Postgres' clock: the `now` of a plan."""
 
     read_at: datetime
@@ -46,14 +46,14 @@ class FleetStore:
         """The id of this installation: made by whoever asks first, the same for ever after."""
         return UUID(str((await self._rows(sql.INSTALLATION))[0]["id"]))
 
-    async def read(self, entries: Mapping[str, LocalModel]) -> Rows:
+    async def read(self, entries: Mapping[str, LocalModel]) -> Snapshot:
         """Every model that was ever asked for, the other nodes, and what is remembered of containers."""
         async with self._engine.connect() as connection:
             read_at = (await connection.execute(sql.NOW)).scalar_one()
             models = (await connection.execute(sql.MODELS)).mappings().all()
             peers = (await connection.execute(sql.PEERS.bindparams(node=self._node))).mappings().all()
             memories = (await connection.execute(sql.MEMORIES)).mappings().all()
-        return Rows(
+        return Snapshot(
             read_at=read_at,
             desired=tuple(desired_of(row, entries.get(row["id"])) for row in models),
             peers=tuple(_node_of(row) for row in peers),
@@ -84,7 +84,7 @@ class FleetStore:
         """Write state and reason. `ready` forgets the queue, `stopped` the claim; False if it is another node's."""
         return await self._happened(sql.SHOW.bindparams(model=model, state=state, reason=reason, node=self._node))
 
-    async def show_progress(self, model: str, progress: Mapping[str, Any] | None) -> bool:
+    async def show_progress(self, model: str, progress: Mapping[str, Any]) -> bool:
         """How far a pull is: `{phase, done_bytes, total_bytes}`. For people only."""
         return await self._happened(sql.PROGRESS.bindparams(model=model, progress=progress, node=self._node))
 

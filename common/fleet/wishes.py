@@ -38,7 +38,7 @@ _UNWANT = text(
 _LOOK = text(
     """
     SELECT m.id, m.is_wanted, m.wanted_at, m.node, m.generation, m.state, m.reason, m.progress, m.fault, m.failures,
-           m.failed_at, m.retry_at, m.restarts, m.changed_at,
+           m.failed_at, m.restarts,
            i.container, i.base_url, i.gpu_uuids, i.host_bytes, i.gpu_bytes, i.health, i.started_at, i.proved_at,
            i.seen_at,
            coalesce(m.state = 'ready' AND i.status = 'running' AND i.stop_by IS NULL

@@ -21,7 +21,6 @@ class Container:
     status: Literal["created", "running", "exited"]
     created_at: datetime
     started_at: datetime | None
-    ended_at: datetime | None
     exit_code: int | None
     is_oom_killed: bool
     error: str
@@ -33,7 +32,6 @@ def container_of(said: Mapping[str, Any]) -> Container:
     """A container from the engine's ContainerInspect."""
     state, network = said["State"], said["NetworkSettings"]
     status = _status(state)
-    has_ended = status == "exited"
     return Container(
         id=said["Id"],
         name=said["Name"].removeprefix("/"),
@@ -41,8 +39,7 @@ def container_of(said: Mapping[str, Any]) -> Container:
         status=status,
         created_at=datetime.fromisoformat(said["Created"]),
         started_at=_time(state["StartedAt"]),
-        ended_at=_time(state["FinishedAt"]) if has_ended else None,
-        exit_code=state["ExitCode"] if has_ended else None,
+        exit_code=state["ExitCode"] if status == "exited" else None,
         is_oom_killed=state["OOMKilled"],
         error=state["Error"],
         addresses={name: one["IPAddress"] for name, one in (network["Networks"] or {}).items() if one.get("IPAddress")},

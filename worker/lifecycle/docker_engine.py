@@ -50,7 +50,6 @@ class DockerEngine:
     def __init__(self, host: str | None = None, *, patience_seconds: float = ANSWER_SECONDS) -> None:
         self._patience_seconds = patience_seconds
         self._connection = DockerConnection(host, patience_seconds)
-        self.host = self._connection.host
 
     async def close(self) -> None:
         await self._connection.close()

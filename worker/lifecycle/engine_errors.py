@@ -5,6 +5,7 @@ EngineError
 ├── EngineTooOld        it speaks no version of the API that we do
 ├── NoSuchContainer
 ├── NoSuchImage         not on this machine, and no registry has it
+├── WeightsNotPulled    the container that should have pulled them failed, in its own words
 ├── NameTaken           by a container that is not the one we meant to create
 └── EngineRefused       anything else that the engine says no to, in its own words
 """
@@ -25,8 +26,6 @@ class EngineAway(EngineError):
     """The Docker engine does not answer: see that it runs, and that DOCKER_HOST names it."""
 
     code = "engine_away"
-    is_retryable = True
-    retry_after_seconds = 2.0
 
 
 class EngineTooOld(EngineError):
@@ -48,6 +47,12 @@ class NoSuchImage(EngineError):
 
     def __init__(self, image: str, said: str) -> None:
         super().__init__(f"No image {image!r} on this machine, and it cannot be pulled: {bounded(said)}")
+
+
+class WeightsNotPulled(EngineError):
+    """The weights could not be pulled."""
+
+    code = "weights_not_pulled"
 
 
 class NameTaken(EngineError):

@@ -12,11 +12,12 @@ from typing import Any
 import orjson
 
 from common.catalog.local import LocalModel
+from common.ending import end
 from common.fleet.contracts import Fault
 from common.fleet.engines import RUNNERS
 from common.fleet.store import FleetStore
 from worker.lifecycle.docker_engine import DockerEngine
-from worker.lifecycle.engine_errors import EngineError, NoSuchImage
+from worker.lifecycle.engine_errors import EngineError, NoSuchImage, WeightsNotPulled
 from worker.lifecycle.engines import IMAGES, image_of
 from worker.lifecycle.observing import fault_of_end
 from worker.lifecycle.template import Site, Weights, puller_config, puller_name
@@ -29,12 +30,6 @@ OURS = frozenset(IMAGES[engine] for engine in RUNNERS)
 LAST_WORDS = 20
 
 logger = logging.getLogger(__name__)
-
-
-class WeightsNotPulled(EngineError):
-    """The weights could not be pulled."""
-
-    code = "weights_not_pulled"
 
 
 class Fetching:
@@ -85,10 +80,7 @@ class Fetching:
 
     async def close(self) -> None:
         """Stop fetching. A container that pulls weights goes on, and the next worker waits for it."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks.values())
 
     async def _fetch(self, entry: LocalModel) -> None:
         try:

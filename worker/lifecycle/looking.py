@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from common.catalog.local import LocalModel
-from common.fleet.contracts import Fault, Gpu, Host, Instance, Observed, RunnerHealth
-from common.fleet.store import FleetStore, Rows
+from common.fleet.contracts import LABEL_MODEL, Fault, Gpu, Host, Instance, Observed, RunnerHealth
+from common.fleet.store import FleetStore, Memory, Snapshot
 from worker.lifecycle.container import Container
 from worker.lifecycle.docker_engine import DockerEngine
 from worker.lifecycle.engine_errors import EngineRefused, NoSuchContainer
@@ -16,13 +16,15 @@ from worker.lifecycle.fetching import Fetching
 from worker.lifecycle.gpus import GpuReader
 from worker.lifecycle.host import HostMemory
 from worker.lifecycle.observing import base_url_of, fault_of_end, instance_of, is_instance
-from worker.lifecycle.planning.policy import POLICY
+from worker.lifecycle.planning.plan import living_of
 from worker.lifecycle.probing import Prober
 from worker.lifecycle.proving import Proving
 from worker.lifecycle.template import Site
 
 # Of a container that ended, so many lines may explain why.
 LAST_WORDS = 30
+
+NOTHING = Memory()
 
 Entries = Mapping[str, LocalModel]
 
@@ -32,7 +34,7 @@ class Look:
     """What a plan is made of, and where the instances are reached."""
 
     entries: Entries
-    rows: Rows
+    rows: Snapshot
     observed: Observed
     host: Host
     gpus: Sequence[Gpu]
@@ -85,7 +87,7 @@ class Lookout:
         # Those of another node that lives and shares this engine are written by that one.
         await self._store.observe([one for one in seen if one.node not in self._others], base_urls)
         rows = await self._store.read(entries)
-        self._others = _living(rows)
+        self._others = frozenset(peer.name for peer in living_of(rows.peers, rows.read_at))
         wanted = [entries[row.model] for row in rows.desired if row.is_wanted and row.model in entries]
         present = await self._fetching.present(wanted)
         taken_at = rows.read_at - timedelta(seconds=time.monotonic() - began)
@@ -111,7 +113,7 @@ class Lookout:
         return instance_of(container, health=health, fault=self._proving.faults.get(container.id))
 
     async def _health(self, container: Container, entries: Entries, base_url: str) -> RunnerHealth | None:
-        health = await self._prober.health(entries.get(instance_of(container).model), base_url)
+        health = await self._prober.health(entries.get(container.labels[LABEL_MODEL]), base_url)
         if health is None:
             self._silent.setdefault(container.id, time.monotonic())
             return None
@@ -131,27 +133,14 @@ class Lookout:
             self._ends[container.id] = fault_of_end(container, words)
         return self._ends[container.id]
 
-    def _remembered(self, instance: Instance, rows: Rows, taken_at: datetime, began: float) -> Instance:
+    def _remembered(self, instance: Instance, rows: Snapshot, taken_at: datetime, began: float) -> Instance:
         """The instance with what its row and this worker remember of it, in Postgres' time."""
         silent = self._silent.get(instance.container)
         silent_since = None if silent is None else taken_at - timedelta(seconds=max(0.0, began - silent))
-        memory = rows.memories.get(instance.container)
-        if memory is None:
-            return replace(instance, silent_since=silent_since)
-        return replace(
-            instance,
-            silent_since=silent_since,
-            proved_at=memory.proved_at,
-            stop_reason=memory.stop_reason,
-            stop_by=memory.stop_by,
-        )
+        memory = rows.memories.get(instance.container, NOTHING)
+        return replace(instance, silent_since=silent_since, **asdict(memory))
 
     def _forget(self, there: set[str]) -> None:
         self._silent = {container: since for container, since in self._silent.items() if container in there}
         self._ends = {container: fault for container, fault in self._ends.items() if container in there}
         self._proving.forget_all_but(there)
-
-
-def _living(rows: Rows) -> frozenset[str]:
-    lost = timedelta(seconds=POLICY.node_lost_seconds)
-    return frozenset(peer.name for peer in rows.peers if rows.read_at - peer.seen_at < lost)

@@ -19,7 +19,6 @@ from common.fleet.contracts import (
     Reservation,
     RunnerHealth,
 )
-from common.fleet.store import Memory
 from worker.lifecycle.container import Container
 from worker.lifecycle.docker_streams import LogLine
 from worker.lifecycle.template import Reach
@@ -35,14 +34,8 @@ def is_instance(container: Container) -> bool:
     return LABEL_MODEL in container.labels and LABEL_GENERATION in container.labels
 
 
-def instance_of(
-    container: Container,
-    *,
-    health: RunnerHealth | None = None,
-    fault: Fault | None = None,
-    memory: Memory | None = None,
-) -> Instance:
-    """Everything that is known of an instance: from Docker, from its runner, and from its row."""
+def instance_of(container: Container, *, health: RunnerHealth | None = None, fault: Fault | None = None) -> Instance:
+    """What Docker and the runner tell of an instance; its row knows more."""
     labels = container.labels
     return Instance(
         container=container.id,
@@ -61,10 +54,6 @@ def instance_of(
         health=health,
         fault=fault,
         exit_code=container.exit_code,
-        ended_at=container.ended_at,
-        proved_at=None if memory is None else memory.proved_at,
-        stop_reason=None if memory is None else memory.stop_reason,
-        stop_by=None if memory is None else memory.stop_by,
     )
 
 

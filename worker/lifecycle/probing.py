@@ -60,11 +60,7 @@ class Prober:
             if entry.engine in RUNNERS:
                 status, said = await self._ask("GET", f"{base_url}/ready", PROBE_SECONDS)
             else:
-                body = {
-                    "model": name_in_container(entry),
-                    "max_tokens": 1,
-                    "messages": [{"role": "user", "content": "Hello"}],
-                }
+                body = {"model": name_in_container(entry), "max_tokens": 1, "messages": HELLO}
                 status, said = await self._ask("POST", f"{base_url}/v1/chat/completions", PROBE_SECONDS, body)
         except _LOST as error:
             return NotYet(f"{type(error).__name__}: {error}")

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from common.catalog.local import LocalModel
+from common.ending import end
 from common.fleet.contracts import Fault
 from common.fleet.store import FleetStore
 from worker.lifecycle.probing import NotYet, Prober
@@ -37,10 +38,7 @@ class Proving:
         self._failures = {container: n for container, n in self._failures.items() if container in there}
 
     async def close(self) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks.values())
 
     async def _prove(self, entry: LocalModel, container: str, base_url: str) -> None:
         try:

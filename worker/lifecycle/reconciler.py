@@ -19,7 +19,6 @@ from worker.lifecycle.engine_errors import EngineError
 from worker.lifecycle.looking import Look, Lookout
 from worker.lifecycle.operations import Operations
 from worker.lifecycle.planning.plan import account, plan
-from worker.lifecycle.planning.policy import POLICY, Policy
 
 # News come in bursts: a container that ends tells of it three times.
 GATHER_SECONDS = 0.02
@@ -50,7 +49,6 @@ class Reconciler:
         *,
         installation: str,
         interval_seconds: float,
-        policy: Policy = POLICY,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -59,7 +57,6 @@ class Reconciler:
         self._operations = operations
         self._installation = installation
         self._interval_seconds = interval_seconds
-        self._policy = policy
         self._news = asyncio.Event()
         self._steps = 0
         self._is_away = False
@@ -103,21 +100,10 @@ class Reconciler:
         """
         look = await self._lookout.look()
         now = look.rows.read_at
-        effects = plan(
-            look.rows.desired,
-            look.observed,
-            look.gpus,
-            look.host,
-            now,
-            peers=look.rows.peers,
-            policy=self._policy,
-        )
+        ground = look.rows.desired, look.observed, look.gpus, look.host, now
+        effects = plan(*ground, peers=look.rows.peers)
         # Before anything is claimed: whoever is not heard of has its models taken from it.
-        await self._store.report(
-            look.host,
-            look.gpus,
-            account(look.rows.desired, look.observed, look.gpus, look.host, now, policy=self._policy),
-        )
+        await self._store.report(look.host, look.gpus, account(*ground))
         has_moved = await self._carrier.carry_out(effects, look)
         await self._operations.follow()
         return self._pause(look, has_moved=has_moved)
@@ -144,12 +130,11 @@ class Reconciler:
         if 0 < self._steps <= MAX_STEPS_AT_ONCE:
             return 0.0
         now = look.rows.read_at
-        return max(0.0, min(self._interval_seconds, *_appointments(look, now)))
+        return max(0.0, min((self._interval_seconds, *_appointments(look, now))))
 
 
 def _appointments(look: Look, now: datetime) -> Iterable[float]:
     """In how many seconds something is due that no news tells of."""
-    yield LATEST_SECONDS * 1000
     for instance in look.observed.instances:
         if instance.is_loading:
             yield min(max(_age(instance, now) * LOADING_SHARE, SOONEST_SECONDS), LATEST_SECONDS)

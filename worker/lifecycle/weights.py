@@ -80,20 +80,20 @@ class WeightsFolder:
             return brought
         spec = find_spec(name)
         if spec is None or not spec.submodule_search_locations:
-            return missing(
+            return _missing(
                 f"The package {name} is neither installed where the lifecycle worker runs, nor is {file} of it in"
                 f" {self.path / PACKAGES / name}: do either."
             )
         folder = Path(spec.submodule_search_locations[0])
         if not (folder / file).exists():
-            return missing(f"The package {name} has no {file}.")
+            return _missing(f"The package {name} has no {file}.")
         return Weights(Mount("bind", str(folder), str(MODELS / name)), str(MODELS / name / file))
 
     def _below(self, relative: PurePosixPath) -> Weights | Fault:
         if not (self.path / relative).resolve().is_relative_to(self.path.resolve()):
-            return missing(f"{relative} leads out of the weights' folder {self.path}.")
+            return _missing(f"{relative} leads out of the weights' folder {self.path}.")
         if not (self.path / relative).exists():
-            return missing(f"There is no {relative} in the weights' folder {self.path}: put it there.")
+            return _missing(f"There is no {relative} in the weights' folder {self.path}: put it there.")
         return Weights(self._mount(relative), str(MODELS / relative))
 
     def _mount(self, relative: PurePosixPath) -> Mount:
@@ -103,6 +103,6 @@ class WeightsFolder:
         return Mount("volume", self.source, str(MODELS))
 
 
-def missing(message: str) -> Fault:
+def _missing(message: str) -> Fault:
     """Time does not bring them; who puts them there asks anew."""
     return Fault("model_missing", message)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from common.fleet.contracts import FAULT_OF_EXIT, Desired, Fault, Instance, State
+from common.fleet.contracts import Desired, Fault, Instance, State
 from worker.lifecycle.planning.effects import Fail, Refuse
 from worker.lifecycle.planning.policy import Policy
 
@@ -40,17 +40,6 @@ def failed(desired: Desired, fault: Fault, now: datetime, policy: Policy, *, ins
         failures=failures,
         retry_at=retry_at,
     )
-
-
-def fault_of_end(instance: Instance) -> Fault:
-    """Why a container ended that nobody told to."""
-    if instance.fault is not None:
-        return instance.fault
-    code = instance.exit_code
-    known = None if code is None else FAULT_OF_EXIT.get(code)
-    if known is not None:
-        return Fault(known[0], f"The model could not be loaded: {known[0]} (exit code {code}).", is_fatal=known[1])
-    return Fault("crashed", f"The container ended by itself, with exit code {'unknown' if code is None else code}.")
 
 
 def has_asked(desired: Desired) -> bool:

@@ -29,7 +29,7 @@ def plan(
     Every model has at most one instance: its own is the one of the row's node and generation, and others are orphans.
     """
     rows = {row.model: row for row in desired}
-    living = [peer for peer in peers if now - peer.seen_at < timedelta(seconds=policy.node_lost_seconds)]
+    living = living_of(peers, now, policy)
     own, orphans = _sort_out(rows, observed.instances, host.node)
     moment = Moment(now, observed, [gpu.uuid for gpu in gpus], policy)
 
@@ -43,6 +43,11 @@ def plan(
         if row.model not in own:
             effects += _without_instance(row, line, {peer.name for peer in living})
     return effects
+
+
+def living_of(peers: Sequence[Node], now: datetime, policy: Policy = POLICY) -> list[Node]:
+    """The nodes that were heard of lately."""
+    return [peer for peer in peers if now - peer.seen_at < timedelta(seconds=policy.node_lost_seconds)]
 
 
 def account(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from common.catalog.local import MIB
+from common.fleet.contracts import NODE_LOST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Policy:
     fresh_seconds: float = 10
     orphan_drain_seconds: float = 10
     # its models are others' to start
-    node_lost_seconds: float = 60
+    node_lost_seconds: float = NODE_LOST_SECONDS
 
 
 POLICY = Policy()

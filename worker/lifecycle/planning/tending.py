@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from common.catalog.local import MIB
 from common.fleet.contracts import Desired, Fault, Instance, Observed, State
 from worker.lifecycle.planning.effects import Drain, Effect, Kill, Probe, Recover, Remember, Remove, Retire, Show, Start
-from worker.lifecycle.planning.failures import failed, fault_of_end
+from worker.lifecycle.planning.failures import failed
 from worker.lifecycle.planning.policy import Policy
 
 # A little more than before is not worth a write.
@@ -77,7 +77,8 @@ def _ended(desired: Desired, instance: Instance, moment: Moment) -> list[Effect]
     is_ours = instance.stop_reason is not None or instance.generation <= desired.failed_generation
     if is_ours or not desired.is_wanted:
         return [remove]
-    return [failed(desired, fault_of_end(instance), moment.now, moment.policy, instance=instance), remove]
+    fault = instance.fault or Fault("crashed", "The container ended by itself.")
+    return [failed(desired, fault, moment.now, moment.policy, instance=instance), remove]
 
 
 def _leaving(desired: Desired, instance: Instance, stop_by: datetime, now: datetime) -> list[Effect]:

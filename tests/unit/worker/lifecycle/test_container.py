@@ -36,7 +36,7 @@ def test_a_running_container_has_an_address_and_no_exit_code() -> None:
     assert container.created_at == datetime(2026, 11, 21, 10, 0, 0, 123456, tzinfo=UTC)
     assert container.addresses == {"models": "172.18.0.2"}
     assert container.loopback_ports == {8000: 32768}
-    assert (container.exit_code, container.ended_at) == (None, None)
+    assert container.exit_code is None
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,12 @@ def test_dockers_seven_words_are_three_of_ours(said: str, status: str) -> None:
 def test_a_container_that_could_not_be_started_has_ended() -> None:
     """Docker leaves it `created`, and would be asked to start it for ever."""
     container = container_of(inspected("created", Error="could not select device driver", ExitCode=128))
-    assert (container.status, container.exit_code, container.ended_at) == ("exited", 128, None)
+    assert (container.status, container.exit_code) == ("exited", 128)
 
 
-def test_a_container_that_ended_says_how_and_when() -> None:
-    container = container_of(inspected("exited", ExitCode=137, OOMKilled=True, FinishedAt="2026-11-21T10:05:00.5Z"))
+def test_a_container_that_ended_says_how() -> None:
+    container = container_of(inspected("exited", ExitCode=137, OOMKilled=True))
     assert (container.exit_code, container.is_oom_killed) == (137, True)
-    assert container.ended_at == datetime(2026, 11, 21, 10, 5, 0, 500_000, tzinfo=UTC)
 
 
 def test_files_that_can_be_read_again_are_no_memory_in_use() -> None:

@@ -28,7 +28,6 @@ def container(**said: Any) -> Container:
         "status": "exited",
         "created_at": NOW,
         "started_at": NOW,
-        "ended_at": NOW,
         "exit_code": 1,
         "is_oom_killed": False,
         "error": "",

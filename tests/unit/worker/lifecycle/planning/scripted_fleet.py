@@ -10,7 +10,18 @@ from itertools import count
 from uuid import UUID
 
 from common.catalog.local import GIB, MIB
-from common.fleet.contracts import Desired, Fault, Gpu, Host, Instance, Observed, Reservation, RunnerHealth, State
+from common.fleet.contracts import (
+    FAULT_OF_EXIT,
+    Desired,
+    Fault,
+    Gpu,
+    Host,
+    Instance,
+    Observed,
+    Reservation,
+    RunnerHealth,
+    State,
+)
 from worker.lifecycle.planning import effects as told
 from worker.lifecycle.planning.effects import Effect
 from worker.lifecycle.planning.plan import account, plan
@@ -110,7 +121,9 @@ class ScriptedFleet:
 
     def end(self, container: str, exit_code: int = 137) -> None:
         one = self.containers[container]
-        one.instance = replace(one.instance, status="exited", exit_code=exit_code, ended_at=self.now, health=None)
+        code, is_fatal = FAULT_OF_EXIT.get(exit_code, ("crashed", False))
+        fault = Fault(code, f"Ended with {exit_code}.", is_fatal)
+        one.instance = replace(one.instance, status="exited", exit_code=exit_code, fault=fault, health=None)
         for call in one.calls:  # whoever was served there asks again
             call.ends_at = call.container = None
             self._wish(call)

@@ -171,7 +171,7 @@ def test_a_crash_is_counted_once_and_it_is_started_again_after_a_second() -> Non
     one.end(one.container_of("a").instance.container)
     one.advance(0.5)
     assert (one.state_of("a"), one.rows["a"].failures) == (State.QUEUED, 1)
-    assert one.reason_of("a").startswith("The container ended by itself, with exit code 137. It is tried again at")
+    assert one.reason_of("a").startswith("Ended with 137. It is tried again at")
     one.advance(20)
     assert call.outcome == "answered"
     assert kinds(one).count("Fail") == 1
@@ -182,7 +182,7 @@ def test_a_crash_loop_is_told_to_those_who_wait_and_slows_down() -> None:
     one.exits_of["a"] = 6
     call = one.ask("a")
     one.advance(30)
-    assert call.outcome == "refused: The model could not be loaded: load_failed (exit code 6)."
+    assert call.outcome == "refused: Ended with 6."
     failures = [effect for effect in one.log if isinstance(effect, told.Fail)]
     assert [fail.failures for fail in failures] == [1, 2, 3]
     one.advance(3600)
@@ -226,7 +226,7 @@ def test_who_asks_a_model_that_was_given_up_a_moment_ago_is_refused_at_once() ->
     creates = kinds(one).count("Create")
     call = one.ask("a")
     one.settle()
-    assert call.outcome == "refused: The model could not be loaded: load_failed (exit code 6)."
+    assert call.outcome == "refused: Ended with 6."
     assert kinds(one).count("Create") == creates
 
 
@@ -237,7 +237,7 @@ def test_a_fatal_fault_is_not_tried_again_until_the_entry_changes() -> None:
     one.advance(600)
     second = one.ask("a")
     one.advance(600)
-    refusal = "refused: The model could not be loaded: model_missing (exit code 3)."
+    refusal = "refused: Ended with 3."
     assert (first.outcome, second.outcome, kinds(one).count("Create")) == (refusal, refusal, 1)
     one.exits_of.clear()
     one.change("a", spec="mended")
