@@ -220,7 +220,7 @@ class Observed:
     taken_at: datetime
     read_at: datetime
     instances: tuple[Instance, ...] = ()
-    # models whose image and weights are here, and those that are being fetched; a fault ended the fetching
+    # models without a container whose image and weights are here; those that are fetched, or a fault that ended it
     present: frozenset[str] = frozenset()
     pulls: Mapping[str, Fault | None] = field(default_factory=dict)
 

@@ -97,10 +97,8 @@ class Fleet:
             self._look_soon()
         return known.endpoint
 
-    async def ready(
-        self, entry: LocalModel, *, within_seconds: float | None = None, told: Told = _to_nobody
-    ) -> Endpoint:
-        """Where it answers. Starts it if need be, and waits as long as its entry gives a start, or so many seconds.
+    async def ready(self, entry: LocalModel, *, told: Told = _to_nobody) -> Endpoint:
+        """Where it answers. Starts it if need be, and waits as long as its entry gives a start.
 
         It goes on starting when whoever asked goes away. `told` hears of every change meanwhile, and must not raise.
 
@@ -109,7 +107,6 @@ class Fleet:
         """
         if (known := self.endpoint(entry.id)) is not None:
             return known
-        seconds = entry.load_seconds if within_seconds is None else within_seconds
         began = self._clock()
         watch = self._watches.get(entry.id)
         if watch is None:
@@ -117,10 +114,10 @@ class Fleet:
             self._look_soon()
         try:
             with watch.joined(told):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(entry.load_seconds):
                     return await watch.outcome()
         except TimeoutError:
-            raise watch.late(seconds) from None
+            raise watch.late(entry.load_seconds) from None
         finally:
             if watch.has_told:
                 self._waited(self._clock() - began)

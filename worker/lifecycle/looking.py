@@ -88,8 +88,7 @@ class Lookout:
         await self._store.observe([one for one in seen if one.node not in self._others], base_urls)
         rows = await self._store.read(entries)
         self._others = frozenset(peer.name for peer in living_of(rows.peers, rows.read_at))
-        wanted = [entries[row.model] for row in rows.desired if row.is_wanted and row.model in entries]
-        present = await self._fetching.present(wanted)
+        present = await self._fetching.present(_to_be_made(rows, entries, seen))
         taken_at = rows.read_at - timedelta(seconds=time.monotonic() - began)
         return Look(
             entries=entries,
@@ -144,3 +143,10 @@ class Lookout:
         self._silent = {container: since for container, since in self._silent.items() if container in there}
         self._ends = {container: fault for container, fault in self._ends.items() if container in there}
         self._proving.forget_all_but(there)
+
+
+def _to_be_made(rows: Snapshot, entries: Entries, seen: Sequence[Instance]) -> list[LocalModel]:
+    """The models that are wanted and have no container: what the others need is not looked for again."""
+    made = {instance.model for instance in seen}
+    wanted = (row.model for row in rows.desired if row.is_wanted and row.model not in made)
+    return [entries[model] for model in wanted if model in entries]

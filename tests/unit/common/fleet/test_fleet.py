@@ -173,7 +173,7 @@ async def test_whoever_waits_for_a_model_that_is_stopped_is_told(fleet: Fleet, r
 async def test_a_wait_has_an_end_and_says_how_far_it_came(fleet: Fleet, rows: ScriptedRows) -> None:
     rows.be(ID, State.PULLING, "Fetches 3 of 4 GiB.")
     with pytest.raises(NotStarted, match=r"not ready within 0\.05 s; it is pulling: Fetches 3 of 4 GiB"):
-        await fleet.ready(MODEL, within_seconds=0.05)
+        await fleet.ready(MODEL.model_copy(update={"load_seconds": 0.05}))
 
 
 async def test_those_who_wait_hear_of_changes_and_of_nothing_else(fleet: Fleet, rows: ScriptedRows) -> None:
