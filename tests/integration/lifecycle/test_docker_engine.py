@@ -85,6 +85,20 @@ async def test_a_running_container_is_not_removed(engine: DockerEngine, docker: 
         await engine.remove(container)
 
 
+async def test_a_container_that_cannot_be_started_has_ended_and_says_why(
+    engine: DockerEngine, docker: str, installation: str
+) -> None:
+    wanted = config(docker, installation)
+    wanted["HostConfig"]["DeviceRequests"] = [{"Driver": "no-such", "Count": 1, "Capabilities": [["gpu"]]}]
+    container = await engine.create(f"ultra-{installation}", wanted)
+    with pytest.raises(EngineRefused, match="no-such"):
+        await engine.start(container)
+    ended = await engine.inspect(container)
+    assert (ended.status, ended.started_at) == ("exited", None)
+    assert "no-such" in ended.error
+    await engine.remove(container)
+
+
 async def test_only_containers_of_this_installation_are_ours(
     engine: DockerEngine, docker: str, installation: str
 ) -> None:

@@ -1,7 +1,11 @@
-"""A runner that keeps the contract of `common/fleet/contracts.py` and does what SCRIPT_* variables and callers say."""
+"""A runner that keeps the contract of `common/fleet/contracts.py` and does what SCRIPT_* variables and callers say.
+
+A call takes `seconds`; a chat, the first number in its prompt. What answers a chat is the model's name.
+"""
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -9,6 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+MODEL = os.environ.get("ULTRA_MODEL_ID", "")
 LOAD_SECONDS = float(os.environ.get("SCRIPT_LOAD_SECONDS", "0"))
 MEMORY_MIB = int(os.environ.get("SCRIPT_MEMORY_MIB", "0"))
 FATAL = os.environ.get("SCRIPT_FATAL")  # "model_missing 3"
@@ -24,7 +29,7 @@ def health() -> dict[str, Any]:
         idle = None if state["in_flight"] else time.monotonic() - state["ended_at"]
         return {
             "status": state["status"],
-            "model": os.environ["ULTRA_MODEL_ID"],
+            "model": MODEL,
             "in_flight": state["in_flight"],
             "waiting": 0,
             "idle_seconds": idle,
@@ -47,29 +52,59 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
         if self.path == "/crash":
             os._exit(body.get("code", 1))
+        if body.get("model", MODEL) != MODEL:  # an address changes hands
+            self.refuse(404, "model_not_found")
+            return
         with lock:
             if state["status"] != "ready":
-                self.answer(503, {"error": {"code": state["status"], "message": state["status"]}})
+                self.refuse(503, state["status"])
                 return
             state["in_flight"] += 1
         try:
-            time.sleep(body.get("seconds", 0))
+            time.sleep(seconds_of(body))
+            self.reply(body)  # in flight until it is out: who drains waits for that
         finally:
             with lock:
                 state["in_flight"] -= 1
                 state["ended_at"] = time.monotonic()
-        self.answer(200, {"response": "scripted", "usage": {}, "latency_ms": 0})
+
+    def reply(self, body: dict[str, Any]) -> None:
+        if "messages" not in body:
+            self.answer(200, {"response": "scripted", "usage": {}, "latency_ms": 0})
+            return
+        said = {"role": "assistant", "content": MODEL}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        chat = {"id": "chatcmpl-1", "created": 1, "model": MODEL, "usage": usage}
+        if body.get("stream"):
+            choice = {"index": 0, "delta": said, "finish_reason": "stop"}
+            chunk = chat | {"object": "chat.completion.chunk", "choices": [choice]}
+            self.send(200, "text/event-stream", f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode())
+        else:
+            choice = {"index": 0, "message": said, "finish_reason": "stop"}
+            self.answer(200, chat | {"object": "chat.completion", "choices": [choice]})
+
+    def refuse(self, status: int, code: str) -> None:
+        self.answer(status, {"error": {"code": code, "message": code}})
 
     def answer(self, status: int, document: object) -> None:
-        said = json.dumps(document).encode()
+        self.send(status, "application/json", json.dumps(document).encode())
+
+    def send(self, status: int, content_type: str, said: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
         self.wfile.write(said)
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def seconds_of(body: dict[str, Any]) -> float:
+    if "messages" not in body:
+        return float(body.get("seconds", 0))
+    number = re.search(r"\d+(\.\d+)?", str(body["messages"][-1]["content"]))
+    return float(number[0]) if number else 0.0
 
 
 def load() -> None:
