@@ -50,7 +50,7 @@ class SharedAccounts:
         self._hurry = asyncio.Event()
 
     async def reserve(self, asked: Reserve) -> Verdict:
-        """The account's verdict.
+        """The account's verdict. Whoever stops waiting for it holds nothing that must be given back.
 
         Raises:
             Away: there is none to be had.
@@ -59,7 +59,12 @@ class SharedAccounts:
         self._waiting.append((asked, answer))
         self._hurry.set()
         self._send_soon()
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if asked.has_lease:  # which may be granted yet; this goes to Redis after it
+                self.put(Settle(asked.key, asked.lease, slot=0, tokens=0, cost=0, period=asked.period))
+            raise
 
     def put(self, operation: Settle | Renew) -> None:
         """Have this done, soon and if Redis is there; returns at once and never fails."""

@@ -123,6 +123,18 @@ async def test_a_call_in_flight_is_held_beyond_its_first_lease(redis_url: str, m
         assert await admitted(limiter, limits, 1) == 1
 
 
+async def test_a_call_whose_caller_leaves_while_it_is_let_in_holds_nothing(redis_url: str) -> None:
+    limits = Limits(parallel_calls=1)
+    async with limiter_of(redis_url) as limiter:
+        for turns in range(4):  # before it is asked, while Redis is, and maybe after
+            leaving = asyncio.create_task(reserve(limiter, limits))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+        assert await admitted(limiter, limits, 1) == 1
+
+
 async def test_a_call_that_is_over_gives_back_what_it_did_not_use(redis_url: str) -> None:
     limits = Limits(tokens_per_minute=100, parallel_calls=1)
     async with limiter_of(redis_url) as limiter:
