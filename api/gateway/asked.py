@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from api.gateway.fields import json_object
 from api.gateway.kinds import CHAT, COMPLETION, Kind
-from common.errors import BadRequest, InvalidInput
+from common.errors import InvalidInput
 
 MAX_MODEL_CHARACTERS = 200
 MAX_CHOICES = 128
@@ -39,15 +38,10 @@ def parse(kind: Kind, raw: bytes) -> Asked:
     """The request in these bytes.
 
     Raises:
-        BadRequest: no JSON, or no object.
+        BadRequest: as `json_object`.
         InvalidInput: a field that we go by is wrong; names it. The rest is for the model's server to judge.
     """
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"The body is no JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from None
-    if not isinstance(body, dict):
-        raise BadRequest("The body is no JSON object.")
+    body = json_object(raw)
     model = body.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_CHARACTERS:
         raise InvalidInput("`model` names the model to ask: GET /v1/models lists them.", field="model")

@@ -4,13 +4,14 @@ What changes the answer and has no place in a call is refused by name, rather th
 concerns OpenAI's own bookkeeping is left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from api.gateway.asked import Asked
 from api.gateway.faults import Fault
+from api.gateway.fields import a_list
 from api.gateway.rendering import OPAQUE
 from common.contracts.calls import Call, Parameters
 from common.contracts.messages import ImagePart, Message, Part, TextPart, Tool, ToolCall
@@ -46,6 +47,8 @@ AS_USUAL: Json = {
     "suffix": "",
     "top_logprobs": 0,
 }
+# Parts that are words.
+WORDS = ("text", "refusal")
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
 
@@ -57,7 +60,7 @@ def call_of(asked: Asked, model_id: str) -> Call:
         Fault: Unsupported; names the parameter that has no place in a call.
     """
     body = asked.body
-    _refuse_unknown(body)
+    refuse_unknown(body, UNDERSTOOD)
     if asked.kind.name == "completion":
         messages: tuple[Message, ...] = (Message(role="user", content=_prompt(body["prompt"])),)
     else:
@@ -72,31 +75,20 @@ def call_of(asked: Asked, model_id: str) -> Call:
     )
 
 
-def texts_of(body: Json) -> tuple[str, ...]:
-    """The texts to embed.
-
-    Raises:
-        InvalidInput: there are none.
-        Fault: Unsupported: they come as tokens of a vocabulary that this model does not have.
-    """
-    given = body["input"]
-    texts = (given,) if isinstance(given, str) else given
-    if not isinstance(texts, list | tuple) or not texts or "" in texts:
-        raise InvalidInput("`input` is a text, or a list of texts; none of them is empty.", field="input")
-    if not all(isinstance(text, str) for text in texts):
-        raise unsupported("input", "tokens in `input`: send text")
-    return tuple(texts)
-
-
 def unsupported(parameter: str, what: str | None = None) -> Fault:
     """The fault of a parameter that this way has no room for."""
     error = Unsupported(f"This model does not support {what or f'`{parameter}`'}.")
     return Fault(error, param=parameter, code="unsupported_parameter")
 
 
-def _refuse_unknown(body: Json) -> None:
+def refuse_unknown(body: Json, understood: Container[str]) -> None:
+    """Refuse what would be left out.
+
+    Raises:
+        Fault: Unsupported; names the first parameter that is neither understood, nor bookkeeping, nor as usual.
+    """
     for name, value in body.items():
-        if name in UNDERSTOOD or name in BOOKKEEPING or value is None:
+        if name in understood or name in BOOKKEEPING or value is None:
             continue
         if name not in AS_USUAL or value != AS_USUAL[name]:
             raise unsupported(name)
@@ -121,7 +113,7 @@ def _message(message: Json, place: str) -> Message:
         content=_content(message.get("content"), f"{place}.content"),
         tool_calls=tuple(
             _tool_call(call, f"{place}.tool_calls[{number}]")
-            for number, call in enumerate(message.get("tool_calls") or ())
+            for number, call in enumerate(a_list(message.get("tool_calls") or [], f"{place}.tool_calls"))
         ),
         tool_call_id=message.get("tool_call_id") if role == "tool" else None,
     )
@@ -137,7 +129,7 @@ def _content(content: Any, place: str) -> str | tuple[Part, ...]:
 
 def _part(part: Any, place: str) -> Part:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind in {"text", "refusal"} and isinstance(text := part.get(kind), str):
+    if kind in WORDS and isinstance(text := part.get(kind), str):
         return TextPart(text=text)
     if kind == "image_url":
         image = part.get("image_url")
@@ -145,7 +137,7 @@ def _part(part: Any, place: str) -> Part:
             return ImagePart(url=image.get("url") if isinstance(image, dict) else image)
         except ValidationError:
             raise InvalidInput("An image is an https URL, or a data URL in base64.", field=place) from None
-    if kind in {"text", "refusal"} or not isinstance(kind, str):
+    if kind in WORDS or not isinstance(kind, str):
         raise InvalidInput("A part is an object with a `type`, and what that type has.", field=place)
     raise unsupported(place, f"parts of the type {kind[:40]!r}")
 
@@ -197,9 +189,7 @@ def _schema(wanted: Any) -> dict[str, Any] | None:
 def _tools(given: Any) -> tuple[Tool, ...]:
     if given is None:
         return ()
-    if not isinstance(given, list):
-        raise InvalidInput("`tools` is a list.", field="tools")
-    return tuple(_tool(tool, f"tools[{place}]") for place, tool in enumerate(given))
+    return tuple(_tool(tool, f"tools[{place}]") for place, tool in enumerate(a_list(given, "tools")))
 
 
 def _tool(tool: Any, place: str) -> Tool:

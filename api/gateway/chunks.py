@@ -213,7 +213,7 @@ class _Hand:
         `chunk` is the event made to conform: but for the model's name it must say what the event said.
         """
         said = loads(_data_of(event))
-        if b"\n" in event or len(said["choices"]) != 1 or {**said, "model": chunk["model"]} != chunk:
+        if b"\n" in event or len(chunk["choices"]) != 1 or {**said, "model": chunk["model"]} != chunk:
             return None
         choice = said["choices"][0]
         words = choice.get("delta", {"text": choice.get("text")})

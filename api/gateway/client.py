@@ -86,19 +86,19 @@ class Client:
         for name, value in self.scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > most:
                 raise _too_large(most)
-        message = await self._receive()
-        pieces = [message.get("body", b"")]
-        size = len(pieces[0])
-        while message.get("more_body"):
+        pieces: list[bytes] = []
+        size = 0
+        while True:
             message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.is_lost = True
+                raise Lost
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
             if size > most:
                 raise _too_large(most)
-        if message["type"] == "http.disconnect":
-            self.is_lost = True
-            raise Lost
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if not message.get("more_body"):
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def watch(self, *, is_streamed: bool) -> None:
         """From now on cancel the current task when the client is lost; a stream's silence is filled."""

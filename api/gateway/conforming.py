@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from api.gateway.asked import MAX_MODEL_CHARACTERS
+from api.gateway.json_bytes import dumps
 from api.gateway.kinds import Kind
 from common.providers.openai_answer import FINISH_REASONS
 
@@ -67,6 +68,8 @@ def conform_answer(answer: Any, kind: Kind, model: str) -> Document:
         if not isinstance(message, dict):
             raise Garbled("a choice without a message")
         _conform_message(message)
+    if not isinstance(answer.get("usage"), dict):
+        answer.pop("usage", None)
     return _conform_head(answer, kind.document, head(kind, model))
 
 
@@ -91,6 +94,8 @@ def conform_chunk(chunk: Any, kind: Kind, first: Document) -> Document:
             choice["text"] = _text(choice.get("text"))
         else:
             choice["delta"] = _conform_delta(choice.get("delta"))
+    if not isinstance(chunk.get("usage"), dict | None):
+        del chunk["usage"]
     chunk |= first
     return _conform_head(chunk, kind.chunk, first)
 
@@ -153,12 +158,7 @@ def _conform_message(message: Document) -> None:
     for key in NEVER_NULL_IN_MESSAGE:
         if key in message and message[key] is None:
             del message[key]
-    calls = message.get("tool_calls")
-    if calls is not None and not isinstance(calls, list):
-        raise Garbled("its tool calls are no list")
-    for place, call in enumerate(calls or ()):
-        if not isinstance(call, dict):
-            raise Garbled("a tool call is no object")
+    for place, call in enumerate(_tool_calls(message)):
         call.setdefault("type", "function")
         call["id"] = call.get("id") or f"call_{place}"
 
@@ -171,15 +171,31 @@ def _conform_delta(delta: Any) -> Document:
     for key in NEVER_NULL_IN_MESSAGE:
         if key in delta and delta[key] is None:
             del delta[key]
-    calls = delta.get("tool_calls")
-    if calls is not None and not isinstance(calls, list):
+    for place, call in enumerate(_tool_calls(delta)):
+        # servers that send whole calls leave it out
+        if not isinstance(call.get("index"), int):
+            call["index"] = place
+    return delta
+
+
+def _tool_calls(said: Document) -> list[Document]:
+    calls = said.get("tool_calls")
+    if calls is None:
+        return []
+    if not isinstance(calls, list):
         raise Garbled("its tool calls are no list")
-    for place, call in enumerate(calls or ()):
+    for call in calls:
         if not isinstance(call, dict):
             raise Garbled("a tool call is no object")
-        # servers that send whole calls leave it out
-        call.setdefault("index", place)
-    return delta
+        function = call.get("function")
+        if function is None:
+            continue
+        if not isinstance(function, dict):
+            raise Garbled("a tool call's function is no object")
+        arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, str):  # an object, from servers that spare us a string
+            function["arguments"] = dumps(arguments).decode()
+    return calls
 
 
 def _text(text: Any) -> str:

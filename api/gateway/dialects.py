@@ -6,20 +6,18 @@ dialect, hands it on as a chat completion, and says what comes back in its own w
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from api.gateway.client import Client, Patience
 from api.gateway.envelope import Header, Refusal
+from api.gateway.fields import Json, json_object
+from api.gateway.json_bytes import dumps, loads
 from api.gateway.messages import answer as messages_answer
 from api.gateway.messages.request import chat_request as chat_of_messages
 from api.gateway.responses import answer as responses_answer
 from api.gateway.responses.request import chat_request as chat_of_responses
-from common.errors import BadRequest
-
-Json = dict[str, Any]
 
 OK = 200
 # Anthropic's names for what OpenAI tells by the status.
@@ -65,6 +63,12 @@ def _anthropic_type(status: int, error: Json) -> str:  # noqa: ARG001  # the sta
     return ANTHROPIC_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")  # noqa: PLR2004
 
 
+def _anthropic_error(kind: str, error: Json) -> Json:
+    """Anthropic's own way to name the field: before what is wrong with it."""
+    field, message = error.get("param"), error.get("message")
+    return {"type": "error", "error": {"type": kind, "message": f"{field}: {message}" if field else message}}
+
+
 def _openai_code(status: int, error: Json) -> str:  # noqa: ARG001  # the error says it
     return error.get("code") or "server_error"
 
@@ -75,7 +79,7 @@ DIALECTS: Mapping[str, Dialect] = {
         lambda asked, model: messages_answer.MessageStream(model),  # noqa: ARG005  # one signature
         lambda completion, asked: messages_answer.message(completion, completion["model"]),  # noqa: ARG005
         _anthropic_type,
-        lambda kind, error: {"type": "error", "error": {"type": kind, "message": error.get("message")}},
+        _anthropic_error,
     ),
     "/v1/responses": Dialect(
         chat_of_responses,
@@ -102,25 +106,19 @@ class SpeakingClient(Client):
         """The chat completion that says what the client asked for.
 
         Raises:
-            BadRequest: it is no JSON object.
+            BadRequest: as `json_object`.
             InvalidInput: a field is wrong, or cannot be said in a chat; names it.
         """
-        try:
-            asked = orjson.loads(await super().body(most))
-        except orjson.JSONDecodeError as error:
-            raise BadRequest(f"The body is no JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from None
-        if not isinstance(asked, dict):
-            raise BadRequest("The body is no JSON object.")
-        self._asked = asked
-        chat = self._dialect.chat_request(asked)
+        self._asked = json_object(await super().body(most))
+        chat = self._dialect.chat_request(self._asked)
         if chat.get("stream") is True:
             chat["stream_options"] = {"include_usage": True}
-        return orjson.dumps(chat)
+        return dumps(chat)
 
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """A chat completion, in the client's words; anything but 200 is written as it is."""
         if status == OK:
-            body = orjson.dumps(self._dialect.whole(orjson.loads(body), self._asked))
+            body = dumps(self._dialect.whole(loads(body), self._asked))
         await super().answer(status, headers, body)
 
     async def write(self, events: bytes) -> None:
@@ -135,10 +133,10 @@ class SpeakingClient(Client):
 
     async def refuse(self, refused: Refusal) -> None:
         """See `Client.refuse`; the connection is cut after a stream's error here too."""
-        error = orjson.loads(refused.body)["error"]
+        error = loads(refused.body)["error"]
         kind = self._dialect.error_type(refused.status, error)
         if not self.has_begun:
-            document = orjson.dumps(self._dialect.error(kind, error))
+            document = dumps(self._dialect.error(kind, error))
             await super().answer(refused.status, refused.headers, document)
             return
         await super().write(self._speaking({}).fail(kind, str(error.get("message"))))
@@ -150,7 +148,7 @@ class SpeakingClient(Client):
             if event.startswith(b":"):
                 out.append(event + b"\n\n")
             elif (data := event.removeprefix(b"data: ")) != b"[DONE]":
-                chunk = orjson.loads(data)
+                chunk = loads(data)
                 out.append(self._speaking(chunk).feed(chunk))
         return b"".join(out)
 

@@ -7,9 +7,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import orjson
-
 from api.gateway.faults import Fault
+from api.gateway.json_bytes import dumps
 from common.errors import (
     AppError,
     BadRequest,
@@ -137,7 +136,7 @@ def refusal(failure: AppError | Fault) -> Refusal:
     if param is None and error.code == "model_not_found":
         param = "model"
     document = {"error": {"message": error.message, "type": _type(status), "param": param, "code": code}}
-    return Refusal(status, orjson.dumps(document), _headers(status, error))
+    return Refusal(status, dumps(document), _headers(status, error))
 
 
 def _status(error: AppError) -> int:

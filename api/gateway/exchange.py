@@ -21,6 +21,20 @@ Price = Callable[[ModelEntry, Usage | None], float | None]
 NOTHING = Usage()
 
 
+def headers_of(served_by: str, attempts: int, seconds_of_ours: float) -> list[Header]:
+    """Who answered, after how many requests to models' servers, and how long we took beside them."""
+    return [
+        (b"x-ultra-served-by", served_by.encode()),
+        (b"x-ultra-attempts", b"%d" % attempts),
+        (b"x-ultra-overhead-ms", b"%.2f" % (max(seconds_of_ours, 0.0) * 1000)),
+    ]
+
+
+def cost_header(cost_usd: float | None) -> tuple[Header, ...]:
+    """What an answer cost, if that is known."""
+    return () if cost_usd is None else ((b"x-ultra-cost-usd", b"%.10g" % cost_usd),)
+
+
 class Accounts:
     """Opens exchanges."""
 
@@ -69,12 +83,7 @@ class Exchange:
     def headers(self) -> list[Header]:
         """Who answered, after how many requests, and how long we took beside the model."""
         trip = self.trip
-        ours = (time.perf_counter() - self._started - trip.waited_seconds) * 1000
-        return [
-            (b"x-ultra-served-by", trip.entry.id.encode()),
-            (b"x-ultra-attempts", b"%d" % trip.attempts),
-            (b"x-ultra-overhead-ms", b"%.2f" % max(ours, 0.0)),
-        ]
+        return headers_of(trip.entry.id, trip.attempts, time.perf_counter() - self._started - trip.waited_seconds)
 
     def begun(self) -> None:
         """The first token is there."""

@@ -1,17 +1,17 @@
 """A request to a model: from its body to the last byte of its answer."""
 
 import time
-from contextlib import aclosing
 
 from starlette.types import Scope
 
 from api.auth import Caller
 from api.gateway.asked import parse
-from api.gateway.client import DONE, Client
+from api.gateway.client import Client
 from api.gateway.envelope import NotJson
-from api.gateway.exchange import Accounts, Exchange
+from api.gateway.exchange import Accounts, Exchange, cost_header
 from api.gateway.faults import Fault
 from api.gateway.kinds import CHAT, Kind
+from api.gateway.streaming import pass_on
 from api.gateway.travel import Travel
 from api.gateway.virtual import OWNERS, Virtual
 from common.errors import AppError
@@ -36,18 +36,18 @@ class Generating:
         started = time.perf_counter()
         _require_json(client.scope)
         asked = parse(kind, await client.body(self._max_body_bytes))
+        client.watch(is_streamed=asked.is_streamed)
         if kind is CHAT and asked.model in OWNERS:
             behind = await self._virtual.take(client, caller, asked)
             if behind is None:
                 return
             asked = behind
         trip = self._travel.begin(asked)
-        client.watch(is_streamed=asked.is_streamed)
         with await self._accounts.admit(caller, trip, started) as exchange:
             client.headers.extend(exchange.limits)
             try:
                 if asked.is_streamed:
-                    await self._stream(client, exchange)
+                    await pass_on(client, self._travel, exchange)
                 else:
                     await self._whole(client, exchange)
             except (AppError, Fault):
@@ -57,27 +57,7 @@ class Generating:
     async def _whole(self, client: Client, exchange: Exchange) -> None:
         answer = await self._travel.whole(exchange.trip)
         cost_usd = exchange.completed(answer)
-        headers = exchange.headers()
-        if cost_usd is not None:
-            headers.append((b"x-ultra-cost-usd", b"%.10g" % cost_usd))
-        await client.answer(200, headers, answer.document)
-
-    async def _stream(self, client: Client, exchange: Exchange) -> None:
-        stream = await self._travel.stream(exchange.trip)
-        try:
-            exchange.begun()
-            await client.begin_stream(exchange.headers())
-            async with aclosing(stream.blocks()) as blocks:
-                async for events in blocks:
-                    await client.write(events)
-            exchange.completed(stream)
-            await client.end_stream(DONE)
-        except Fault as fault:
-            exchange.counted(stream)
-            await self._travel.broke_off(exchange.trip, fault)
-            raise
-        finally:
-            await stream.close()
+        await client.answer(200, [*exchange.headers(), *cost_header(cost_usd)], answer.document)
 
 
 def _require_json(scope: Scope) -> None:

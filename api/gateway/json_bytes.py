@@ -14,12 +14,15 @@ def loads(data: bytes) -> Any:
     """The value.
 
     Raises:
-        ValueError: it is no JSON, or no UTF-8.
+        ValueError: it is no JSON, no UTF-8, or nested without end.
     """
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return json.loads(data, parse_constant=_refuse)
+        try:
+            return json.loads(data, parse_constant=_refuse)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
 
 
 def dumps(value: Any) -> bytes:

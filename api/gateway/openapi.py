@@ -1,6 +1,7 @@
 """What the OpenAPI document says of `/v1`, whose routes FastAPI knows nothing about.
 
-OpenAI's own documentation is the reference of its fields. Here stands what we go by ourselves, and what we add.
+OpenAI's own documentation, and Anthropic's, are the reference of their fields. Here stands what we go by ourselves, and
+what we add.
 """
 
 from typing import Any
@@ -23,6 +24,18 @@ SCHEMAS: Json = {
             }
         },
     },
+    "MessagesError": {
+        "type": "object",
+        "required": ["type", "error"],
+        "properties": {
+            "type": {"const": "error"},
+            "error": {
+                "type": "object",
+                "required": ["type", "message"],
+                "properties": {"type": STRING, "message": STRING},
+            },
+        },
+    },
     "GatewayModel": {
         "type": "object",
         "required": ["id", "object", "created", "owned_by"],
@@ -35,6 +48,7 @@ SCHEMAS: Json = {
     },
 }
 ERROR = {"$ref": "#/components/schemas/GatewayError"}
+MESSAGES_ERROR = {"$ref": "#/components/schemas/MessagesError"}
 MODEL = {"$ref": "#/components/schemas/GatewayModel"}
 
 MEANINGS = {
@@ -63,6 +77,7 @@ SERVED: Json = {
 }
 
 MODEL_FIELD: Json = {**STRING, "minLength": 1, "maxLength": 200, "description": "A model's id or an alias."}
+TOKENS_FIELD: Json = {"type": "integer", "minimum": 1}
 STREAM_FIELDS: Json = {
     "stream": {"type": ["boolean", "null"], "description": "Answer by server-sent events."},
     "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128},
@@ -84,6 +99,29 @@ def paths() -> Json:
                 {"messages": messages, **STREAM_FIELDS},
                 "chat.completion",
                 chat_example,
+            )
+        },
+        "/v1/responses": {
+            "post": _generating(
+                "create_response",
+                "Respond",
+                "OpenAI's Responses, over chats. Nothing is kept from one request to the next: `input` is the whole "
+                "conversation, and what would need a memory is refused by name.",
+                {"input": {}, "stream": STREAM_FIELDS["stream"]},
+                "response",
+                {"model": "smollm2", "input": "Is water wet?"},
+            )
+        },
+        "/v1/messages": {
+            "post": _generating(
+                "create_message",
+                "Chat as with Anthropic",
+                "Anthropic's Messages, over chats, for every model. What no chat can say is refused by name.",
+                {"messages": messages, "max_tokens": TOKENS_FIELD, "stream": STREAM_FIELDS["stream"]},
+                "message",
+                {**chat_example, "max_tokens": 100},
+                names_kind_by="type",
+                error=MESSAGES_ERROR,
             )
         },
         "/v1/completions": {
@@ -130,26 +168,38 @@ def paths() -> Json:
     }
 
 
-def _generating(name: str, summary: str, description: str, fields: Json, kind: str, example: Json) -> Json:
-    required = ["model", next(iter(fields))]
+def _generating(
+    name: str,
+    summary: str,
+    description: str,
+    fields: Json,
+    kind: str,
+    example: Json,
+    *,
+    names_kind_by: str = "object",
+    error: Json = ERROR,
+) -> Json:
+    required = ["model", *(field for field in fields if field not in STREAM_FIELDS)]
     body = {"type": "object", "required": required, "properties": {"model": MODEL_FIELD, **fields}}
-    answer = _json({"type": "object", "required": ["object"], "properties": {"object": {"const": kind}}})
+    answer = _json({"type": "object", "required": [names_kind_by], "properties": {names_kind_by: {"const": kind}}})
     answer["headers"] = SERVED
     if "stream" in fields:
         answer["content"]["text/event-stream"] = {"schema": {}}
     return {
-        **_operation(name, summary, description, answer, tuple(MEANINGS)),
+        **_operation(name, summary, description, answer, tuple(MEANINGS), error),
         "requestBody": {"required": True, "content": {"application/json": {"schema": body, "example": example}}},
     }
 
 
-def _operation(name: str, summary: str, description: str, answer: Json, errors: tuple[str, ...]) -> Json:
+def _operation(
+    name: str, summary: str, description: str, answer: Json, errors: tuple[str, ...], error: Json = ERROR
+) -> Json:
     return {
         "tags": [TAG["name"]],
         "summary": summary,
         "description": description,
         "operationId": name,
-        "responses": {"200": answer, **{status: _error(status) for status in errors}},
+        "responses": {"200": answer, **{status: _error(status, error) for status in errors}},
     }
 
 
@@ -157,6 +207,6 @@ def _json(schema: Json) -> Json:
     return {"description": "Successful Response", "content": {"application/json": {"schema": schema}}}
 
 
-def _error(status: str) -> Json:
-    error = {"description": MEANINGS[status], "content": {"application/json": {"schema": ERROR}}}
+def _error(status: str, schema: Json) -> Json:
+    error = {"description": MEANINGS[status], "content": {"application/json": {"schema": schema}}}
     return {**error, "headers": RETRY_AFTER} if status in {"429", "503"} else error

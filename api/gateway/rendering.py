@@ -6,9 +6,8 @@ from array import array
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from api.gateway.conforming import Document, head
+from api.gateway.json_bytes import dumps
 from api.gateway.kinds import Kind
 from common.contracts.calls import Usage
 from common.contracts.messages import ToolCall
@@ -74,7 +73,7 @@ def answer_document(kind: Kind, model: str, completion: Completion) -> bytes:
     document: Document = {**head(kind, model), "choices": [choice]}
     if completion.usage is not None:
         document["usage"] = usage_document(completion.usage)
-    return orjson.dumps(document)
+    return dumps(document)
 
 
 def embeddings_document(embeddings: Embeddings, model: str, *, is_base64: bool) -> bytes:
@@ -85,7 +84,7 @@ def embeddings_document(embeddings: Embeddings, model: str, *, is_base64: bool) 
     ]
     tokens = embeddings.usage.prompt_tokens if embeddings.usage else 0
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return orjson.dumps({"object": "list", "data": data, "model": model, "usage": usage})
+    return dumps({"object": "list", "data": data, "model": model, "usage": usage})
 
 
 def usage_document(usage: Usage) -> Document:
@@ -123,4 +122,4 @@ def _base64(vector: tuple[float, ...]) -> str:
 
 
 def _written(chunk: Document) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(chunk)
+    return b"data: %b\n\n" % dumps(chunk)

@@ -1,5 +1,6 @@
 """What servers of OpenAI's interface say when they fail."""
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from common.providers.foreign_errors import classify, presentable, retry_after_s
 
 # Codes and parameters that are longer are no codes and parameters.
 MAX_NAME_CHARACTERS = 100
+STATUS = re.compile(r"[1-5][0-9]{2}")
 
 
 def refused(server: str, status: int, headers: Mapping[str, str], body: bytes, secret: str | None) -> Fault:
@@ -33,7 +35,7 @@ def said_error(server: str, said: Any) -> Fault:
     detail = presentable(_message(said) or "it gave no reason", None)
     code = said.get("code")
     # llama.cpp puts the status into `code`
-    status = int(code) if isinstance(code, int) or (isinstance(code, str) and code.isdecimal()) else None
+    status = int(code) if isinstance(code, int) or (isinstance(code, str) and STATUS.fullmatch(code)) else None
     kind = classify(status, (_name(said, "code"), _name(said, "type")), detail)
     return Fault(kind(f"{server} broke off: {detail}"), param=_name(said, "param"))
 

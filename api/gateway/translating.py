@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from api.gateway.answers import Stream, Whole
 from api.gateway.asked import Asked
-from api.gateway.calling import call_of, texts_of, unsupported
+from api.gateway.calling import call_of, unsupported
+from api.gateway.embedding import embedding_request
 from api.gateway.faults import Fault
 from api.gateway.kinds import EMBEDDING
 from api.gateway.rendering import ChunkWriter, answer_document, embeddings_document
@@ -15,7 +16,7 @@ from common.catalog.entry import ModelEntry
 from common.contracts.calls import Call, Usage
 from common.errors import ProviderError, Timeout
 from common.providers.complete import complete
-from common.providers.protocol import Delta, EmbeddingRequest, Feature, ModelRequest, Provider
+from common.providers.protocol import Delta, Feature, ModelRequest, Provider
 from common.providers.registry import Providers
 
 # An adapter's deadline is for the whole answer. Here it is for each wait, and this for the whole.
@@ -71,17 +72,14 @@ class Translating:
         return provider, self._providers.request_for(entry, call)
 
     async def _vectors(self, asked: Asked, entry: ModelEntry) -> Whole:
-        texts = texts_of(asked.body)
+        timeout_seconds = self._providers.request_for(entry, Call(model=entry.id, messages=())).timeout_seconds
+        request = embedding_request(asked, self._providers.served_name(entry), timeout_seconds)
         provider = await self._providers.get(entry)
         if "embeddings" not in provider.features:
             raise unsupported("model", "embeddings")
-        timeout_seconds = self._providers.request_for(entry, Call(model=entry.id, messages=())).timeout_seconds
-        name = self._providers.served_name(entry)
         started = time.perf_counter()
         try:
-            embeddings = await provider.embed(
-                EmbeddingRequest(name, texts, asked.body.get("dimensions"), timeout_seconds)
-            )
+            embeddings = await provider.embed(request)
         except ProviderError as error:
             raise Fault(error) from error
         waited_seconds = time.perf_counter() - started

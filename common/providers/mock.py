@@ -34,6 +34,8 @@ WORDS = (  # noqa: SIM905  # one word a line is 64 lines
 ).split()
 
 EMBEDDING_DIMENSIONS = 64
+# They are made while everybody else waits: some 30 ms.
+MAX_NUMBERS = 262_144
 
 ERRORS = {error.code: error for error in ProviderError.__subclasses__()}
 
@@ -102,8 +104,14 @@ class MockProvider:
         yield Delta(text, finish_reason, _usage(request, len(words)))
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        """Vectors drawn from the texts' digests; equal texts have equal vectors."""
+        """Vectors drawn from the texts' digests; equal texts have equal vectors.
+
+        Raises:
+            UpstreamRejected: more than MAX_NUMBERS numbers.
+        """
         size = request.dimensions or EMBEDDING_DIMENSIONS
+        if size * len(request.texts) > MAX_NUMBERS:
+            raise UpstreamRejected(f"mock makes no more than {MAX_NUMBERS} numbers at once.")
         vectors = tuple(_vector(f"{request.model} {text}", size) for text in request.texts)
         tokens = sum(text.count(" ") + 1 for text in request.texts)
         return Embeddings(vectors, Usage(prompt_tokens=tokens, total_tokens=tokens))

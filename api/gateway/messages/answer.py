@@ -7,8 +7,12 @@ from typing import Any
 
 import orjson
 
+from api.gateway.counting import usage_of
+from api.gateway.json_bytes import dumps
 from api.gateway.messages.opaque import blocks_of
 from api.gateway.rendering import OPAQUE
+from api.gateway.said import text_of, thoughts_of
+from common.contracts.calls import Usage
 
 Json = dict[str, Any]
 
@@ -25,8 +29,6 @@ DIRECT: Json = {"type": "tool_use", "caller": {"type": "direct"}}
 TEXT: Json = {"type": "text", "citations": []}
 # What Anthropic's own servers count besides, and required all the same.
 UNKNOWN = ("cache_creation", "inference_geo", "output_tokens_details", "server_tool_use", "service_tier")
-# Where models that think put their thoughts, by the servers that have them.
-THOUGHTS = ("reasoning_content", "reasoning")
 
 
 def message(completion: Json, model: str) -> Json:
@@ -34,9 +36,9 @@ def message(completion: Json, model: str) -> Json:
     choice = completion["choices"][0]
     said = choice["message"]
     content: list[Json] = []
-    if thoughts := _thoughts(said):
+    if thoughts := thoughts_of(said):
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
-    if text := said.get("content") or said.get("refusal"):
+    if text := text_of(said):
         content.append({**TEXT, "text": text})
     for call in said.get("tool_calls") or ():
         content += [*blocks_of(call.get(OPAQUE)), _tool_use(call)]
@@ -50,13 +52,12 @@ def message(completion: Json, model: str) -> Json:
 
 def usage(counted: Json | None) -> Json:
     """Tokens as Anthropic counts them: what was read from a cache stands apart from the rest of the prompt."""
-    counted = counted or {}
-    cached = (counted.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    read = usage_of(counted) or Usage()
     return {
-        "input_tokens": max(0, (counted.get("prompt_tokens") or 0) - cached),
+        "input_tokens": max(0, read.prompt_tokens - read.cached_prompt_tokens),
         "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": cached,
-        "output_tokens": counted.get("completion_tokens") or 0,
+        "cache_read_input_tokens": read.cached_prompt_tokens,
+        "output_tokens": read.completion_tokens,
         **dict.fromkeys(UNKNOWN),
     }
 
@@ -78,10 +79,10 @@ class MessageStream:
         self._usage = chunk.get("usage") or self._usage
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
-            if thoughts := _thoughts(delta):
+            if thoughts := thoughts_of(delta):
                 events += self._block("thinking", 0, {"type": "thinking", "thinking": "", "signature": ""})
                 events += self._delta({"type": "thinking_delta", "thinking": thoughts})
-            if text := delta.get("content") or delta.get("refusal"):
+            if text := text_of(delta):
                 events += self._block("text", 0, {**TEXT, "text": ""})
                 events += self._delta({"type": "text_delta", "text": text})
             for call in delta.get("tool_calls") or ():
@@ -156,19 +157,16 @@ def _head(completion_id: Any, model: str) -> Json:
     return {**named, "type": "message", "role": "assistant", "container": None}
 
 
-def _thoughts(said: Json) -> str | None:
-    return next((said[name] for name in THOUGHTS if isinstance(said.get(name), str) and said[name]), None)
-
-
 def _tool_use(call: Json) -> Json:
-    arguments = call["function"].get("arguments") or "{}"
+    function = call.get("function") or {}
+    arguments = function.get("arguments") or "{}"
     try:
         parsed = orjson.loads(arguments)
     except orjson.JSONDecodeError:
         parsed = None
     # an object is what the API promises; what the model wrote instead is shown as it wrote it
     given = parsed if isinstance(parsed, dict) else {"arguments": arguments}
-    return {**DIRECT, "id": call.get("id"), "name": call["function"].get("name"), "input": given}
+    return {**DIRECT, "id": call.get("id"), "name": function.get("name"), "input": given}
 
 
 def _stopped(reason: str | None) -> Json:
@@ -176,4 +174,4 @@ def _stopped(reason: str | None) -> Json:
 
 
 def _event(name: str, data: Json) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps({"type": name, **data}))
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), dumps({"type": name, **data}))

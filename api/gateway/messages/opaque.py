@@ -7,7 +7,7 @@ Json = dict[str, Any]
 
 # Before the signature of a block that is none of Claude's, but has something to carry.
 GOOGLE = "google:"
-THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def blocks_of(opaque: Any) -> list[Json]:

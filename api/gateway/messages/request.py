@@ -4,7 +4,7 @@ Source: Anthropic's API reference, "Create a Message". What has no counterpart i
 save for thoughts that led to no tool call, which no other server takes, and hints that change no answer.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -18,6 +18,7 @@ from common.errors import InvalidInput
 LOW_BUDGET, MEDIUM_BUDGET = 2048, 8192
 # What goes by the same name on both sides, or is the upstream's to judge.
 SAME = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream")
+ROLES = ("user", "assistant", "system")
 
 
 def chat_request(asked: Json) -> Json:
@@ -26,7 +27,8 @@ def chat_request(asked: Json) -> Json:
     Raises:
         InvalidInput: names the field, for what is malformed and for what no chat completion can say.
     """
-    if not isinstance(asked.get("max_tokens"), int) or asked["max_tokens"] < 1:
+    most = asked.get("max_tokens")
+    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
         raise InvalidInput("must be a whole number of at least 1", field="max_tokens")
     messages = asked.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -35,8 +37,8 @@ def chat_request(asked: Json) -> Json:
     chat["messages"] = [*_system(asked.get("system")), *_turns(messages)]
     if stops := asked.get("stop_sequences"):
         chat["stop"] = stops
-    if tools := asked.get("tools"):
-        chat["tools"] = [_tool(tool, f"tools.{number}") for number, tool in enumerate(a_list(tools, "tools"))]
+    if tools := a_list(asked.get("tools") or [], "tools"):
+        chat["tools"] = [_tool(tool, f"tools.{number}") for number, tool in enumerate(tools)]
     chat |= _tool_choice(asked.get("tool_choice"))
     chat |= _thinking(asked.get("thinking"))
     chat |= _output(asked)
@@ -63,7 +65,7 @@ def _turns(messages: list[Any]) -> Iterator[Json]:
     for number, message in enumerate(messages):
         field = f"messages.{number}"
         role, content = an_object(message, field).get("role"), message.get("content")
-        if role not in {"user", "assistant", "system"}:
+        if role not in ROLES:
             raise InvalidInput("must be user or assistant", field=f"{field}.role")
         if isinstance(content, str):
             yield {"role": role, "content": content}
@@ -147,16 +149,17 @@ def _tool_choice(choice: Any) -> Json:
     if choice is None:
         return {}
     given = an_object(choice, "tool_choice")
-    known: Mapping[Any, Callable[[], Any]] = {
-        "auto": lambda: "auto",
-        "none": lambda: "none",
-        "any": lambda: "required",
-        "tool": lambda: {"type": "function", "function": {"name": given.get("name")}},
-    }
-    if given.get("type") not in known:
-        raise InvalidInput("must be auto, any, tool or none", field="tool_choice.type")
-    said: Json = {"tool_choice": known[given["type"]]()}
-    return said | ({"parallel_tool_calls": False} if given.get("disable_parallel_tool_use") else {})
+    said: Any
+    match given.get("type"):
+        case "auto" | "none" as said:
+            pass
+        case "any":
+            said = "required"
+        case "tool":
+            said = {"type": "function", "function": {"name": given.get("name")}}
+        case _:
+            raise InvalidInput("must be auto, any, tool or none", field="tool_choice.type")
+    return {"tool_choice": said, **({"parallel_tool_calls": False} if given.get("disable_parallel_tool_use") else {})}
 
 
 def _thinking(thinking: Any) -> Json:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
+from api.gateway.counting import reasoning_tokens_of, usage_of
+from api.gateway.json_bytes import dumps
+from api.gateway.said import text_of, thoughts_of
+from common.contracts.calls import Usage
 from common.ids import uuid7
 
 Json = dict[str, Any]
 
-THOUGHTS = ("reasoning_content", "reasoning")
 # What of the request the response repeats, and its value where the request is silent.
 REPEATED: dict[str, Any] = {
     "instructions": None,
@@ -73,9 +74,9 @@ class ResponseStream:
             self.document["usage"] = _usage(chunk["usage"])
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
-            if thoughts := next((delta[name] for name in THOUGHTS if isinstance(delta.get(name), str)), None):
+            if thoughts := thoughts_of(delta):
                 events += self._opened("reasoning", 0, self._open_reasoning) + self._think(thoughts)
-            if text := delta.get("content") or delta.get("refusal"):
+            if text := text_of(delta):
                 events += self._opened("message", 0, self._open_message) + self._say(text)
             for call in delta.get("tool_calls") or ():
                 events += self._call(call)
@@ -184,13 +185,13 @@ class ResponseStream:
 
     def _event(self, kind: str, **data: Any) -> bytes:
         self._number += 1
-        said = orjson.dumps({"type": kind, "sequence_number": self._number, **data})
+        said = dumps({"type": kind, "sequence_number": self._number, **data})
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), said)
 
 
 def _document(asked: Json, model: str) -> Json:
     repeated = {name: usual if asked.get(name) is None else asked[name] for name, usual in REPEATED.items()}
-    repeated["tools"] = [dict.fromkeys(TOOL_FIELDS) | tool for tool in repeated["tools"]]
+    repeated["tools"] = [dict.fromkeys(TOOL_FIELDS) | tool for tool in repeated["tools"] or ()]
     reasoning = asked.get("reasoning") or {}
     return {
         "id": _id("resp"),
@@ -213,15 +214,13 @@ def _document(asked: Json, model: str) -> Json:
 
 
 def _usage(counted: Json) -> Json:
-    prompt, completion = counted.get("prompt_tokens") or 0, counted.get("completion_tokens") or 0
-    cached = (counted.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    thoughts = (counted.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+    read = usage_of(counted) or Usage()
     return {
-        "input_tokens": prompt,
-        "output_tokens": completion,
-        "total_tokens": prompt + completion,
-        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
-        "output_tokens_details": {"reasoning_tokens": thoughts},
+        "input_tokens": read.prompt_tokens,
+        "output_tokens": read.completion_tokens,
+        "total_tokens": read.prompt_tokens + read.completion_tokens,
+        "input_tokens_details": {"cached_tokens": read.cached_prompt_tokens, "cache_write_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": reasoning_tokens_of(counted) or 0},
     }
 
 

@@ -14,7 +14,7 @@ from common.errors import InvalidInput
 SAME = ("model", "temperature", "top_p", "stream", "parallel_tool_calls", "presence_penalty", "frequency_penalty")
 # These need what we do not keep.
 REMEMBERING = ("previous_response_id", "conversation", "prompt")
-ROLES = frozenset({"user", "assistant", "system", "developer"})
+ROLES = ("assistant", "developer", "system", "user")
 
 
 def chat_request(asked: Json) -> Json:
@@ -34,8 +34,8 @@ def chat_request(asked: Json) -> Json:
         chat["max_tokens"] = asked["max_output_tokens"]
     if asked.get("top_logprobs"):
         chat |= {"logprobs": True, "top_logprobs": asked["top_logprobs"]}
-    if tools := asked.get("tools"):
-        chat["tools"] = [_tool(tool, f"tools.{number}") for number, tool in enumerate(a_list(tools, "tools"))]
+    if tools := a_list(asked.get("tools") or [], "tools"):
+        chat["tools"] = [_tool(tool, f"tools.{number}") for number, tool in enumerate(tools)]
     if (choice := asked.get("tool_choice")) is not None:
         chat["tool_choice"] = _tool_choice(choice)
     if effort := an_object(asked.get("reasoning") or {}, "reasoning").get("effort"):
@@ -91,7 +91,7 @@ def _merged(messages: Iterator[Json]) -> list[Json]:
 def _message(item: Json, field: str) -> Json:
     role, content = item.get("role"), item.get("content")
     if role not in ROLES:
-        raise InvalidInput(f"must be one of {', '.join(sorted(ROLES))}", field=f"{field}.role")
+        raise InvalidInput(f"must be one of {', '.join(ROLES)}", field=f"{field}.role")
     role = "system" if role == "developer" else role
     if isinstance(content, str):
         return {"role": role, "content": content}

@@ -1,6 +1,7 @@
 """The official clients of OpenAI's Responses and Anthropic's Messages, against any model."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,12 +9,15 @@ import anthropic
 import httpx
 import openai
 import pytest
+from anthropic.types import ModelInfo
 
+from tests.contract.exchange import Exchange
 from tests.contract.scripted_server import SCRIPTS, ScriptedServer
 from tests.contract.troubles import Trouble
 from tests.integration.gateway.upstreams import SAID_FIRST, TEXT, midway
 
 TOOL = {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]}
+TEXT_DELTAS = {"content_block_delta", "response.output_text.delta"}
 ASK: list[Any] = [{"role": "user", "content": "Tell me a story."}]
 
 
@@ -74,6 +78,41 @@ async def test_anthropics_client_raises_its_own_errors(claude: anthropic.AsyncAn
         await claude.messages.create(
             model="good", max_tokens=5, messages=ASK, tools=[{"type": "web_search_20250305", "name": "web_search"}]
         )
+
+
+async def test_anthropics_client_is_told_which_field_is_wrong(claude: anthropic.AsyncAnthropic) -> None:
+    bad: Any = [{"role": "user", "content": [{"type": "document"}]}]
+    with pytest.raises(anthropic.BadRequestError, match=r"messages\.0\.content\.0: 'document' blocks"):
+        await claude.messages.create(model="good", max_tokens=5, messages=bad)
+
+
+async def test_anthropics_client_lists_models(claude: anthropic.AsyncAnthropic) -> None:
+    listed = [model async for model in claude.models.list()]
+    assert {"scripted-good", "mock-a"} <= {model.id for model in listed}
+    for model in listed:
+        assert ModelInfo.model_validate(model.model_dump()).display_name == model.id
+    assert (await claude.models.retrieve("good")).id == "scripted-good"
+    with pytest.raises(anthropic.NotFoundError):
+        await claude.models.retrieve("nobody")
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses"])
+async def test_a_character_that_its_server_cut_in_half_is_whole(
+    api: httpx.AsyncClient, server: ScriptedServer, path: str
+) -> None:
+    async def halves(exchange: Exchange) -> None:
+        await exchange.begin()
+        for half in ("\ud83d", "\ude00"):
+            await exchange.say(half)
+        await exchange.finish("stop")
+
+    server.scripts["breaking"] = halves
+    asked = {"model": "scripted-breaking", "max_tokens": 5, "messages": ASK, "input": ASK, "stream": True}
+    response = await api.post(path, json=asked)
+    events = [json.loads(line[6:]) for line in response.text.split("\n") if line.startswith("data: ")]
+    deltas = [event["delta"] for event in events if event["type"] in TEXT_DELTAS]
+    said = "".join(delta if isinstance(delta, str) else delta["text"] for delta in deltas)
+    assert said.encode("utf-16", "surrogatepass").decode("utf-16") == "😀"
 
 
 async def test_a_message_that_breaks_off_is_an_error_for_its_client(

@@ -29,6 +29,7 @@ JSON = {"content-type": "application/json"}
         (b'{"model": "good", "messages": [{"role": "user"}], "stream": "yes"}', "stream"),
         (b'{"model": "good", "messages": [{"role": "user"}], "stream": true, "stream_options": 1}', "stream_options"),
         (b'{"model": "good", "messages": [{"role": "user"}], "n": 0}', "n"),
+        (b'{"model": "good", "messages": [{"role": "user"}], "tools": ' + b"[" * 300 + b"]" * 300 + b"}", None),
     ],
 )
 async def test_a_body_that_is_wrong_is_told_what_is_wrong(

@@ -132,6 +132,26 @@ async def test_vectors_come_in_either_spelling(api: httpx.AsyncClient) -> None:
         assert struct.unpack("<4f", base64.b64decode(other["embedding"])) == pytest.approx(one["embedding"])
 
 
+@pytest.mark.parametrize(
+    ("param", "more"),
+    [
+        ("dimensions", {"dimensions": 0}),
+        ("dimensions", {"dimensions": "4"}),
+        ("dimensions", {"dimensions": 10**9}),
+        ("encoding_format", {"encoding_format": "int8"}),
+        ("input_type", {"input_type": "query"}),
+        ("input", {"input": []}),
+        ("input", {"input": ["x"] * 2049}),
+        (None, {"input": ["x"] * 2000, "dimensions": 65_536}),  # which a mock refuses, as its server would
+    ],
+)
+async def test_vectors_that_nobody_makes_are_refused(
+    api: httpx.AsyncClient, param: str | None, more: dict[str, Any]
+) -> None:
+    response = await api.post("/v1/embeddings", json={"model": "mock-a", "input": "one", **more})
+    assert (response.status_code, error_of(response)["param"]) == (400, param)
+
+
 async def test_tokens_cannot_be_embedded_by_a_model_of_another_vocabulary(api: httpx.AsyncClient) -> None:
     response = await api.post("/v1/embeddings", json={"model": "mock-a", "input": [1, 2, 3]})
     assert (response.status_code, error_of(response)["param"]) == (400, "input")

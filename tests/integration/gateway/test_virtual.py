@@ -12,9 +12,13 @@ import yaml
 
 from common.settings import Settings
 from tests.integration.api.serving import serving
+from tests.integration.gateway.keys import KeyOf
 from tests.integration.gateway.talking import HELLO, chat, chunks_of, error_of, text_of
 from tests.integration.gateway.upstreams import TEXT
 from tests.openai_schema import check_chat
+
+# Less than the agent may take, so that it is the client who ends it.
+PATIENCE_SECONDS = 2.0
 
 
 @pytest.fixture
@@ -60,6 +64,39 @@ async def test_the_best_answer_is_given_as_it_was_said(api: httpx.AsyncClient) -
     assert answer["choices"][0]["message"]["content"] == said[answer["ultra"]["chosen"]]
     streamed = chunks_of((await chat(api, "ultra-best", stream=True)).text)
     assert text_of(streamed) == said[streamed[-1]["ultra"]["chosen"]]
+
+
+@pytest.mark.parametrize("name", ["ultra-compare", "ultra-best"])
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_the_council_says_what_it_took(
+    api: httpx.AsyncClient, key_of: KeyOf, name: str, is_streamed: bool
+) -> None:
+    key = await key_of(requests_per_minute=10)
+    answer = await chat(api, name, headers=key, stream=is_streamed)
+    assert answer.headers["x-ultra-attempts"] == "4"  # three members and the lead
+    assert answer.headers["x-ultra-served-by"] in {"scripted-good", "mock-a"}
+    assert 0 <= float(answer.headers["x-ultra-overhead-ms"]) < 1000
+    assert answer.headers["x-ratelimit-remaining-requests"] == "6"
+
+
+async def test_where_no_member_answers_the_client_is_told_what_the_first_one_met(settings: Settings) -> None:
+    with changed(settings) as catalog:
+        catalog["models"]["mock-denied"] = {"parameters": {"extra": {"error": "rate_limited"}}}
+        catalog["defaults"]["models"] = ["mock-denied", "mock-broken"]
+    async with serving(settings) as api:
+        for name in ("ultra-compare", "ultra-best"):
+            refused = await chat(api, name)
+            assert (refused.status_code, error_of(refused)["code"]) == (429, "rate_limit_exceeded")
+            assert refused.headers["retry-after"]
+            assert refused.headers["x-ultra-attempts"] == "2"
+
+
+async def test_a_council_over_its_key_s_limit_is_told_so(api: httpx.AsyncClient, key_of: KeyOf) -> None:
+    key = await key_of(requests_per_minute=4)
+    assert (await chat(api, "ultra-compare", headers=key)).status_code == 200
+    refused = await chat(api, "ultra-compare", headers=key)
+    assert (refused.status_code, error_of(refused)["code"]) == (429, "rate_limit_exceeded")
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
 
 
 async def test_a_council_is_not_asked_for_what_one_model_does(api: httpx.AsyncClient) -> None:
@@ -118,6 +155,27 @@ async def test_documents_are_put_before_the_question(settings: Settings, server:
     sent = server.exchanges[-1].body["messages"]
     assert [message["role"] for message in sent] == ["system", "user"]
     assert "[Document 1 - ECSS Page 45]:\n(Score: 0.8542)\nWings." in sent[0]["content"]
+
+
+async def test_a_client_that_leaves_while_the_agent_is_asked_asks_no_model(settings: Settings, server: Any) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        while await reader.read(1024):
+            pass
+        left.set()
+        writer.close()
+
+    agent = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with agent, ivy(settings, f"http://127.0.0.1:{agent.sockets[0].getsockname()[1]}") as api:
+        asking = asyncio.create_task(chat(api, "ivy-orchestrator"))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asked.wait()
+            asking.cancel()
+            await left.wait()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert not server.exchanges
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9"])

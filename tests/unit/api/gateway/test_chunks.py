@@ -159,6 +159,13 @@ def test_what_is_nearly_a_chunk_is_made_one(said: Chunk, choice: Chunk) -> None:
             assert (one["id"], one["created"]) == (HEAD["id"], HEAD["created"])
 
 
+@pytest.mark.parametrize("nothing", [{}, {"choices": None}, {"choices": []}, {"object": "ping"}])
+def test_events_that_say_nothing_are_passed_over_wherever_they_stand(nothing: Chunk) -> None:
+    events = [event(STORY[0]), event(STORY[1]), event(END)]
+    for place in range(len(events)):
+        assert passed(*events[:place], event(nothing), *events[place:], DONE) == passed(*events, DONE)
+
+
 def test_the_end_goes_by_another_name_at_some_servers() -> None:
     assert passed(event(STORY[1]), event(chunk({}, "eos")), DONE)[-1]["choices"][0]["finish_reason"] == "stop"
 
