@@ -61,7 +61,7 @@ class Carrier:
         for step in steps:
             if not await self._done(step, look):
                 return has_moved
-            has_moved = has_moved or not isinstance(step, told.Probe | told.Remember | told.Show)
+            has_moved = has_moved or not isinstance(step, told.Probe | told.Remember | told.Remind | told.Show)
         return has_moved
 
     async def _done(self, step: told.Effect, look: Look) -> bool:
@@ -99,6 +99,9 @@ class Carrier:
                 return await store.retire(model, wanted_at, reason)
             case told.Drain(_, container, stop_by, reason):
                 await store.stopping(container, reason, stop_by)
+                await self._engine.signal(container, "SIGTERM")
+                return True
+            case told.Remind(_, container):
                 await self._engine.signal(container, "SIGTERM")
                 return True
             case told.Kill(_, container, reason):

@@ -83,6 +83,13 @@ class Station:
         self._workers.append(process)
         return process
 
+    async def looked_after(self) -> None:
+        """Returns when a worker has said that it lives: who asks before may be told that nobody is there."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not await self.sql("SELECT name FROM nodes"):
+            assert time.monotonic() < deadline, self.logs()
+            await asyncio.sleep(0.1)
+
     def stop_workers(self) -> None:
         for process in self._workers:
             if process.poll() is None:

@@ -79,6 +79,7 @@ async def test_an_engine_that_is_killed_loses_no_request_and_no_container(
     station: Station, own_engine: OwnEngine, api: httpx.AsyncClient, moment: str, keeps_containers: bool
 ) -> None:
     station.start_worker(DOCKER_HOST=own_engine.host)
+    await station.looked_after()
     asked = await brought_to(moment, station, api)
     before = await station.look(MODEL)
     await asyncio.to_thread(own_engine.kill)

@@ -50,6 +50,18 @@ async def test_a_worker_that_is_killed_while_a_model_drains_is_replaced_by_one_t
     await station.gone(model)
 
 
+async def test_a_container_whose_worker_died_before_it_told_it_to_leave_is_told_by_the_next(station: Station) -> None:
+    model = station.has("a")
+    station.start_worker()
+    before = await station.ready(model)
+    await station.sql(
+        "UPDATE instances SET stop_reason = 'Makes room.', stop_by = now() + interval '1 hour' WHERE container = :c",
+        c=before["container"],
+    )
+    after = await station.until(model, lambda row: row["is_ready"] and row["generation"] > before["generation"])
+    assert after["failures"] == 0
+
+
 async def test_a_worker_that_is_told_to_stop_leaves_the_models_as_they_are(station: Station) -> None:
     model = station.has("a")
     first = station.start_worker()

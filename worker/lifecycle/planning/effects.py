@@ -76,6 +76,14 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Remind:
+    """Tell it again to end (SIGTERM): it was to leave, and does not know."""
+
+    model: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     """Remember the reason in the instance's row, then end it at once (SIGKILL)."""
 
@@ -150,6 +158,7 @@ Effect = (
     | Probe
     | Retire
     | Drain
+    | Remind
     | Kill
     | Remove
     | Show

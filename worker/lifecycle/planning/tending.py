@@ -6,7 +6,19 @@ from datetime import datetime, timedelta
 
 from common.catalog.local import MIB
 from common.fleet.contracts import Desired, Fault, Instance, Observed, State
-from worker.lifecycle.planning.effects import Drain, Effect, Kill, Probe, Recover, Remember, Remove, Retire, Show, Start
+from worker.lifecycle.planning.effects import (
+    Drain,
+    Effect,
+    Kill,
+    Probe,
+    Recover,
+    Remember,
+    Remind,
+    Remove,
+    Retire,
+    Show,
+    Start,
+)
 from worker.lifecycle.planning.failures import failed
 from worker.lifecycle.planning.policy import Policy
 
@@ -59,11 +71,10 @@ def tend(desired: Desired, instance: Instance, moment: Moment) -> list[Effect]: 
 
 def idle_since(instance: Instance, observed: Observed) -> datetime | None:
     """Since when a ready instance has had nothing to do; None while it works, or does not say."""
-    if instance.proved_at is None or instance.health is None or instance.health.is_busy:
+    idle_seconds = _idle_seconds(instance)
+    if instance.proved_at is None or idle_seconds is None:
         return None
-    if instance.health.idle_seconds is None or instance.health.status != "ready":
-        return None
-    return max(observed.taken_at - timedelta(seconds=instance.health.idle_seconds), instance.proved_at)
+    return max(observed.taken_at - timedelta(seconds=idle_seconds), instance.proved_at)
 
 
 def show(desired: Desired, state: State, reason: str | None = None) -> list[Effect]:
@@ -86,8 +97,17 @@ def _leaving(desired: Desired, instance: Instance, stop_by: datetime, now: datet
         return [Remove(desired.model, instance.container)]
     if now >= stop_by or (desired.is_forced and not desired.is_wanted):
         return [Kill(desired.model, instance.container, instance.stop_reason or "stopped")]
+    # Whoever was to tell it died over that, or the engine did. One at work is let be: to some a second word is "now".
+    is_deaf = _idle_seconds(instance) is not None
+    reminder: list[Effect] = [Remind(desired.model, instance.container)] if is_deaf else []
     has_failed = instance.generation <= desired.failed_generation  # which is told already, and worth more
-    return [] if has_failed else show(desired, State.DRAINING, instance.stop_reason)
+    return reminder if has_failed else [*reminder, *show(desired, State.DRAINING, instance.stop_reason)]
+
+
+def _idle_seconds(instance: Instance) -> float | None:
+    """For how long it has been ready, and had nothing to do; None while it works, leaves, or does not say."""
+    health = instance.health
+    return None if health is None or health.status != "ready" or health.is_busy else health.idle_seconds
 
 
 def _why_not(desired: Desired, instance: Instance) -> str | None:

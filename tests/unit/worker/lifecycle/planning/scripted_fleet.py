@@ -98,6 +98,7 @@ class ScriptedFleet:
         self.pulls: dict[str, Fault | None] = {}
         self.load_seconds = 2.0
         self.leave_seconds = 0.0
+        self.loses_signals = False  # as when the engine dies before it hands them on
         self.exits_of: dict[str, int] = {}  # models that end while they load, with this code
         self.takes: dict[str, int] = {}  # models that take another amount than they declare
         self.log: list[Effect] = []
@@ -214,7 +215,7 @@ class ScriptedFleet:
         reserved, is_ready = one.instance.reserved, one.idle_since is not None
         idle = None if one.calls or one.idle_since is None else (self.now - one.idle_since).total_seconds()
         health = RunnerHealth(
-            status="draining" if one.instance.stop_by else ("ready" if is_ready else "loading"),
+            status="draining" if one.told_at else ("ready" if is_ready else "loading"),
             model=one.instance.model,
             in_flight=len(one.calls),
             idle_seconds=idle,
@@ -282,7 +283,7 @@ class ScriptedFleet:
             if effect.model not in stopped and not self._do(machine, effect):
                 stopped.add(effect.model)
 
-    def _do(self, machine: Machine, effect: Effect) -> bool:  # noqa: C901, PLR0911, PLR0912
+    def _do(self, machine: Machine, effect: Effect) -> bool:  # noqa: C901, PLR0911, PLR0912, PLR0915
         row = self.rows.get(effect.model)
         is_ours = row is not None and row.node in {None, machine.name}
         match effect:
@@ -313,6 +314,8 @@ class ScriptedFleet:
                 self.change(model, is_wanted=False, queued_at=None, reason=reason)
             case told.Drain(_, container, stop_by, reason):
                 self._stopping(container, stop_by, reason)
+            case told.Remind(_, container):
+                self._tell(container)
             case told.Kill(_, container, reason):
                 self._stopping(container, self.now, reason)
                 self.end(container)
@@ -359,8 +362,13 @@ class ScriptedFleet:
     def _stopping(self, container: str, stop_by: datetime, reason: str) -> None:
         one = self.containers[container]
         earlier = min(stop_by, one.instance.stop_by or stop_by)
-        one.told_at = one.told_at or self.now
         one.instance = replace(one.instance, stop_by=earlier, stop_reason=one.instance.stop_reason or reason)
+        self._tell(container)
+
+    def _tell(self, container: str) -> None:
+        one = self.containers[container]
+        if not self.loses_signals:
+            one.told_at = one.told_at or self.now
 
 
 def model(name: str, memory: int = GIB, **fields: object) -> Desired:

@@ -128,6 +128,20 @@ def test_stopping_kills_what_does_not_end_in_time() -> None:
     assert kinds(one).count("Kill") == 1
 
 
+def test_who_was_not_told_to_leave_is_told_when_its_calls_are_over() -> None:
+    one = fleet(drain_seconds=600)
+    call = one.ask("a", seconds=20)
+    one.advance(5)
+    one.loses_signals = True
+    one.stop("a")
+    one.advance(5)
+    assert "Remind" not in kinds(one)
+    one.loses_signals = False
+    one.advance(20)
+    assert (call.outcome, one.state_of("a"), one.containers) == ("answered", State.STOPPED, {})
+    assert "Kill" not in kinds(one)
+
+
 def test_a_forced_stop_kills_at_once_even_what_is_draining() -> None:
     one = fleet(drain_seconds=600)
     one.ask("a", seconds=3600)
