@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from api.auth import refuse_locked_door
 from api.database import Database
 from api.main import create_app
+from api.receiving import BoundedHttp
 from common.database.connect import connect
 from common.logs import configure_logging
 from common.settings import Settings
@@ -41,7 +42,7 @@ def run(settings: Settings, host: str, port: int) -> None:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         log_config=None,
         access_log=False,

@@ -9,6 +9,7 @@ import httpx
 import uvicorn
 
 from api.main import create_app
+from api.receiving import BoundedHttp
 from api.server import Server
 from common.settings import Settings
 
@@ -16,11 +17,13 @@ PATIENCE_SECONDS = 20.0
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *, drain_seconds: int = 5) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(
+    settings: Settings, *, drain_seconds: int = 5, http: type[BoundedHttp] = BoundedHttp
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an API with these settings; the API has stopped when the context ends."""
     app = create_app(settings)
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        config = uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=drain_seconds)
+        config = uvicorn.Config(app, http=http, log_config=None, ws="none", timeout_graceful_shutdown=drain_seconds)
         server = Server(config, app)
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS) as client:
