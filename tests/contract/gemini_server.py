@@ -1,32 +1,23 @@
 """A server that speaks Gemini's wire format as a test tells it to, event by event."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from tests.contract.exchange import Exchange
-from tests.contract.scripted_server import PREFIX, Script, ScriptedServer
+from tests.contract.scripted_server import Script, ScriptedServer
 
 MODEL = "gemini-2.5-pro"
 
 
 class GeminiServer(ScriptedServer):
-    """Every exchange is kept. `script` answers them all."""
+    """Says yes, until it is given another `script`."""
+
+    prefix = ""
 
     def __init__(self) -> None:
         super().__init__()
-        self.script: Script = saying("Yes.")
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["GeminiServer"]:
-        async with super().running():
-            self.url = self.url.removesuffix(PREFIX)
-            yield self
-
-    def _script(self, exchange: Exchange) -> Script:
-        return self.script
+        self.script = saying("Yes.")
 
 
 def chunk(*parts: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -58,18 +49,6 @@ def saying(*texts: str, reason: str = "STOP") -> Script:
         for text in texts:
             await say(exchange, {"text": text})
         await finish(exchange, reason)
-
-    return script
-
-
-def sending(*pieces: bytes) -> Script:
-    """A script whose body is these bytes, in these pieces."""
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.begin()
-        for piece in pieces:
-            await exchange.raw(piece)
-        await exchange.end()
 
     return script
 

@@ -1,32 +1,22 @@
 """A server that speaks Anthropic's wire format as a test tells it to, event by event."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.contract.exchange import Exchange
-from tests.contract.scripted_server import PREFIX, Script, ScriptedServer
+from tests.contract.scripted_server import Script, ScriptedServer
 
 MODEL = "claude-sonnet-4-6"
 
 
 class MessagesServer(ScriptedServer):
-    """Every exchange is kept. `script` answers a message, `list_script` a list of models."""
+    """Says yes, until it is given another `script`."""
+
+    prefix = ""
 
     def __init__(self) -> None:
         super().__init__()
-        self.script: Script = saying("Yes.")
-        self.list_script: Script = _no_models
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["MessagesServer"]:
-        async with super().running():
-            self.url = self.url.removesuffix(PREFIX)
-            yield self
-
-    def _script(self, exchange: Exchange) -> Script:
-        return self.script if exchange.method == "POST" else self.list_script
+        self.script = saying("Yes.")
 
 
 async def event(exchange: Exchange, kind: str, **fields: Any) -> None:
@@ -73,8 +63,3 @@ def refusing(status: int, kind: str, message: str, **headers: str) -> Script:
         await exchange.answer(status, envelope, content_type="application/json", **headers)
 
     return script
-
-
-async def _no_models(exchange: Exchange) -> None:
-    listed = {"data": [], "has_more": False, "first_id": None, "last_id": None}
-    await exchange.answer(200, listed, content_type="application/json")

@@ -3,16 +3,21 @@
 As there, it does what the asked model's name says, and closes the connection after each answer.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from common.providers.mock_json import document
 from tests.contract.exchange import Exchange
-from tests.contract.scripted_server import MODELS, PREFIX, PROSE, Script, ScriptedServer
-from tests.contract.troubles import RETRY_AFTER_SECONDS, SAID_BEFORE, Trouble
+from tests.contract.scripted_server import (
+    BREAKING,
+    MODELS,
+    PROSE,
+    Script,
+    ScriptedServer,
+    say_before,
+    say_then,
+)
+from tests.contract.troubles import RETRY_AFTER_SECONDS, Trouble
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n"
@@ -21,18 +26,40 @@ HEAD = (
 WHEN = "2026-11-21T12:00:00.123456789Z"
 
 
+class OllamaExchange(Exchange):
+    """What an answer consists of, in Ollama's words."""
+
+    async def begin(self) -> None:
+        """The head of a stream."""
+        self._writer.write(HEAD)
+        await self._writer.drain()
+
+    async def say(self, content: str | None = "", **message: Any) -> None:
+        """A piece of the answer."""
+        await self.line(message={"role": "assistant", "content": content, **message}, done=False)
+
+    async def finish(self, reason: str = "stop", prompt_tokens: int = 3, completion_tokens: int = 0) -> None:
+        """The last line and the end of the body."""
+        message = {"role": "assistant", "content": ""}
+        counts = {"prompt_eval_count": prompt_tokens, "eval_count": completion_tokens}
+        await self.line(message=message, done=True, done_reason=reason, total_duration=5_000_000, **counts)
+        await self.end()
+
+    async def line(self, **fields: Any) -> None:
+        """One line. JSON spells what is not ASCII, lone surrogates and all."""
+        said = {"model": self.body["model"], "created_at": WHEN, **fields}
+        await self.raw(json.dumps(said).encode() + b"\n")
+
+
 class ScriptedOllama(ScriptedServer):
     """Three endpoints at the root of its URL."""
+
+    speaks = OllamaExchange
+    prefix = ""
 
     def __init__(self) -> None:
         super().__init__()
         self.scripts = dict(SCRIPTS)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["ScriptedOllama"]:
-        async with super().running():
-            self.url = self.url.removesuffix(PREFIX)
-            yield self
 
     def _script(self, exchange: Exchange) -> Script:
         match exchange.method, exchange.path:
@@ -45,45 +72,9 @@ class ScriptedOllama(ScriptedServer):
         return lambda lost: lost.answer(404, "404 page not found", content_type="text/plain")
 
 
-async def begin(exchange: Exchange) -> None:
-    """The head of a stream."""
-    exchange._writer.write(HEAD)
-    await exchange._writer.drain()
-
-
-async def say(exchange: Exchange, content: str = "", **message: Any) -> None:
-    """A piece of the answer."""
-    await line(exchange, message={"role": "assistant", "content": content, **message}, done=False)
-
-
-async def finish(exchange: Exchange, reason: str = "stop", **fields: Any) -> None:
-    """The last line and the end of the body; `fields` are counts."""
-    message = {"role": "assistant", "content": ""}
-    await line(exchange, message=message, done=True, done_reason=reason, total_duration=5_000_000, **fields)
-    await exchange.end()
-
-
-async def line(exchange: Exchange, **fields: Any) -> None:
-    """One line. JSON spells what is not ASCII, lone surrogates and all."""
-    said = {"model": exchange.body["model"], "created_at": WHEN, **fields}
-    await exchange.raw(json.dumps(said).encode() + b"\n")
-
-
 def refusing(status: int, error: Any, **headers: str) -> Script:
     """An answer with nothing but an error."""
     return lambda exchange: exchange.answer(status, {"error": error}, content_type="application/json", **headers)
-
-
-def sending(*pieces: bytes) -> Script:
-    """A stream of exactly these pieces."""
-
-    async def script(exchange: Exchange) -> None:
-        await begin(exchange)
-        for piece in pieces:
-            await exchange.raw(piece)
-        await exchange.end()
-
-    return script
 
 
 async def _list(exchange: Exchange) -> None:
@@ -101,19 +92,19 @@ async def _embed(exchange: Exchange) -> None:
 async def _answer(exchange: Exchange) -> None:
     """A call of each tool where none has answered yet; else words, no more than `num_predict` of them."""
     body = exchange.body
-    await begin(exchange)
+    await exchange.begin()
     prompt_tokens = sum(len(message["content"].split()) for message in body["messages"])
     if body.get("tools") and body["messages"][-1]["role"] != "tool":
         for tool in body["tools"]:
-            await say(exchange, tool_calls=[_called(tool["function"])])
-        await finish(exchange, prompt_eval_count=prompt_tokens, eval_count=len(body["tools"]))
+            await exchange.say(tool_calls=[_called(tool["function"])])
+        await exchange.finish("stop", prompt_tokens, len(body["tools"]))
         return
     words, longest = _words(body), body.get("options", {}).get("num_predict") or 1_000
     said = words[:longest]
     for place, word in enumerate(said):
-        await say(exchange, word if place == 0 else f" {word}")
+        await exchange.say(word if place == 0 else f" {word}")
     reason = "stop" if said == words else "length"
-    await finish(exchange, reason, prompt_eval_count=prompt_tokens, eval_count=len(said))
+    await exchange.finish(reason, prompt_tokens, len(said))
 
 
 def _called(function: dict[str, Any]) -> dict[str, Any]:
@@ -131,56 +122,18 @@ def _words(body: dict[str, Any]) -> list[str]:
     return text.split(" ")
 
 
-async def _say_before(exchange: Exchange) -> None:
-    await begin(exchange)
-    await say(exchange, SAID_BEFORE)
-
-
 async def _no_such_model(exchange: Exchange) -> None:
     await refusing(404, f"model '{exchange.body['model']}' not found")(exchange)
 
 
-async def _no_response(exchange: Exchange) -> None:
-    await exchange.until_client_leaves()
-
-
-async def _slow_first_token(exchange: Exchange) -> None:
-    await begin(exchange)
-    await exchange.until_client_leaves()
-
-
-async def _stall(exchange: Exchange) -> None:
-    await _say_before(exchange)
-    await exchange.until_client_leaves()
-
-
-async def _disconnect(exchange: Exchange) -> None:
-    await _say_before(exchange)
-    await asyncio.sleep(0.05)  # or the reset overtakes what was said
-    exchange.cut()
-
-
-async def _truncated(exchange: Exchange) -> None:
-    await _say_before(exchange)
-    await exchange.end()
-
-
-def _say_then(data: bytes) -> Script:
-    async def script(exchange: Exchange) -> None:
-        await _say_before(exchange)
-        await exchange.raw(data)
-        await finish(exchange)
-
-    return script
-
-
 async def _error_halfway(exchange: Exchange) -> None:
-    await _say_before(exchange)
+    await say_before(exchange)
     await exchange.raw(b'{"error": "an error was encountered while running the model"}\n')
     await exchange.end()
 
 
 SCRIPTS: dict[str, Script] = {
+    **BREAKING,
     Trouble.RATE_LIMITED: refusing(429, "too many requests", retry_after=str(RETRY_AFTER_SECONDS)),
     Trouble.SERVER_ERROR: refusing(500, "llama runner process has terminated: " + "signal: killed. " * 10_000),
     Trouble.OVERLOADED: refusing(503, "server busy, please try again.  maximum pending requests exceeded"),
@@ -190,13 +143,8 @@ SCRIPTS: dict[str, Script] = {
     Trouble.TOO_LONG: refusing(400, "the input length exceeds the context length"),
     # Ollama refuses no content; a gateway before it may
     Trouble.REFUSED: refusing(400, {"message": "The prompt was filtered.", "code": "content_filter"}),
-    Trouble.NO_RESPONSE: _no_response,
-    Trouble.SLOW_FIRST_TOKEN: _slow_first_token,
-    Trouble.STALL: _stall,
-    Trouble.DISCONNECT: _disconnect,
-    Trouble.TRUNCATED: _truncated,
-    Trouble.BROKEN_JSON: _say_then(b'{"message": {\n'),
-    Trouble.BROKEN_SHAPE: _say_then(b'{"message": "none of your business", "done": false}\n'),
-    Trouble.BROKEN_UTF8: _say_then(b'{"message": {"content": "\xff\xfe"}, "done": false}\n'),
+    Trouble.BROKEN_JSON: say_then(b'{"message": {\n'),
+    Trouble.BROKEN_SHAPE: say_then(b'{"message": "none of your business", "done": false}\n'),
+    Trouble.BROKEN_UTF8: say_then(b'{"message": {"content": "\xff\xfe"}, "done": false}\n'),
     Trouble.ERROR_HALFWAY: _error_halfway,
 }

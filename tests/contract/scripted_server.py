@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from common.providers.mock_json import document
 from tests.contract.exchange import Exchange
@@ -36,9 +36,18 @@ A_MOMENT_SECONDS = 0.002
 
 
 class ScriptedServer:
-    """Keeps every exchange, so that a test can see what was asked and whether the client left."""
+    """Keeps every exchange, so that a test can see what was asked and whether the client left.
+
+    `script`, where there is one, answers whatever is asked.
+    """
+
+    speaks: type[Exchange] = Exchange
+    """Whose words scripts use."""
+    prefix = PREFIX
+    """Where the format begins, below the address."""
 
     def __init__(self) -> None:
+        self.script: Script | None = None
         self.exchanges: list[Exchange] = []
         self.connections = 0
         self.parting = Parting.AT_ONCE
@@ -47,9 +56,9 @@ class ScriptedServer:
         self.url = ""
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["ScriptedServer"]:
+    async def running(self) -> AsyncIterator[Self]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{PREFIX}"
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{self.prefix}"
         try:
             yield self
         finally:
@@ -61,10 +70,10 @@ class ScriptedServer:
         self.connections += 1
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while exchange := await read_exchange(reader, writer):
+                while exchange := await read_exchange(reader, writer, self.speaks):
                     self.exchanges.append(exchange)
                     self.was_asked.set()
-                    await self._script(exchange)(exchange)
+                    await (self.script or self._script(exchange))(exchange)
                     if await self._parts(reader, writer):
                         break
         finally:
@@ -95,7 +104,9 @@ class ScriptedServer:
         return lambda lost: lost.error(404, f"No route {lost.path}")
 
 
-async def read_exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange | None:
+async def read_exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: type[Exchange] = Exchange
+) -> Exchange | None:
     """The next request, or None where the client has left."""
     if not (line := await reader.readline()):
         return None
@@ -105,7 +116,19 @@ async def read_exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     raw = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Exchange(method, path, headers, json.loads(raw) if raw else None, reader, writer)
+    return kind(method, path, headers, json.loads(raw) if raw else None, reader, writer)
+
+
+def sending(*pieces: bytes) -> Script:
+    """A stream of exactly these pieces."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.begin()
+        for piece in pieces:
+            await exchange.raw(piece)
+        await exchange.end()
+
+    return script
 
 
 async def _list(exchange: Exchange) -> None:
@@ -166,7 +189,7 @@ async def _embed(exchange: Exchange) -> None:
     await exchange.answer(200, {"data": vectors[::-1], "usage": usage}, content_type="application/json")
 
 
-async def _say_before(exchange: Exchange) -> None:
+async def say_before(exchange: Exchange) -> None:
     await exchange.begin()
     await exchange.say(SAID_BEFORE)
 
@@ -216,24 +239,26 @@ async def _slow_first_token(exchange: Exchange) -> None:
 
 
 async def _stall(exchange: Exchange) -> None:
-    await _say_before(exchange)
+    await say_before(exchange)
     await exchange.until_client_leaves()
 
 
 async def _disconnect(exchange: Exchange) -> None:
-    await _say_before(exchange)
+    await say_before(exchange)
     await asyncio.sleep(0.05)  # or the reset overtakes what was said
     exchange.cut()
 
 
 async def _truncated(exchange: Exchange) -> None:
-    await _say_before(exchange)
+    await say_before(exchange)
     await exchange.end()
 
 
-def _say_then(data: bytes) -> Script:
+def say_then(data: bytes) -> Script:
+    """Words, and then these bytes in the place of an event."""
+
     async def script(exchange: Exchange) -> None:
-        await _say_before(exchange)
+        await say_before(exchange)
         await exchange.raw(data)
         await exchange.finish("stop")
 
@@ -241,12 +266,21 @@ def _say_then(data: bytes) -> Script:
 
 
 async def _error_halfway(exchange: Exchange) -> None:
-    await _say_before(exchange)
+    await say_before(exchange)
     await exchange.event({"error": {"message": "The engine fell over", "type": "server_error", "code": 500}})
     await exchange.end()
 
 
+# Connections that break or fall silent do so in any format.
+BREAKING: dict[str, Script] = {
+    Trouble.NO_RESPONSE: _no_response,
+    Trouble.SLOW_FIRST_TOKEN: _slow_first_token,
+    Trouble.STALL: _stall,
+    Trouble.DISCONNECT: _disconnect,
+    Trouble.TRUNCATED: _truncated,
+}
 SCRIPTS: dict[str, Script] = {
+    **BREAKING,
     Trouble.RATE_LIMITED: _rate_limited,
     Trouble.SERVER_ERROR: _server_error,
     Trouble.OVERLOADED: _overloaded,
@@ -255,13 +289,8 @@ SCRIPTS: dict[str, Script] = {
     Trouble.NO_SUCH_MODEL: _no_such_model,
     Trouble.TOO_LONG: _too_long,
     Trouble.REFUSED: _refused,
-    Trouble.NO_RESPONSE: _no_response,
-    Trouble.SLOW_FIRST_TOKEN: _slow_first_token,
-    Trouble.STALL: _stall,
-    Trouble.DISCONNECT: _disconnect,
-    Trouble.TRUNCATED: _truncated,
-    Trouble.BROKEN_JSON: _say_then(b'data: {"choices": [\n\n'),
-    Trouble.BROKEN_SHAPE: _say_then(b'data: {"choices": "none of your business"}\n\n'),
-    Trouble.BROKEN_UTF8: _say_then(b'data: {"choices": [{"delta": {"content": "\xff\xfe"}}]}\n\n'),
+    Trouble.BROKEN_JSON: say_then(b'data: {"choices": [\n\n'),
+    Trouble.BROKEN_SHAPE: say_then(b'data: {"choices": "none of your business"}\n\n'),
+    Trouble.BROKEN_UTF8: say_then(b'data: {"choices": [{"delta": {"content": "\xff\xfe"}}]}\n\n'),
     Trouble.ERROR_HALFWAY: _error_halfway,
 }

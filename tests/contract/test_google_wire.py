@@ -1,7 +1,6 @@
 """What only the Google adapter can get right or wrong: the bytes on the wire."""
 
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -41,10 +40,9 @@ from tests.contract.gemini_server import (
     refusing,
     say,
     saying,
-    sending,
     texts_of,
 )
-from tests.contract.scripted_server import API_KEY, Script
+from tests.contract.scripted_server import API_KEY, Script, sending
 from tests.contract.subjects import QUESTION
 from tests.contract.subjects_google import google as adapter
 
@@ -157,17 +155,6 @@ async def test_a_key_that_the_server_repeats_is_not_shown(server: GeminiServer, 
     with pytest.raises(UpstreamDenied, match=r"google answered 400: API key \*\*\* not valid\.") as caught:
         await answer_to(server, provider, script)
     assert API_KEY not in str(caught.value)
-
-
-async def test_a_key_is_taken_to_no_other_server(server: GeminiServer, provider: Google) -> None:
-    async with GeminiServer().running() as other:
-
-        async def script(exchange: Exchange) -> None:
-            await exchange.answer(307, "Over there", location=f"{other.url}{exchange.path}")
-
-        with pytest.raises(BadUpstream, match="google answered 307: Over there"):
-            await answer_to(server, provider, script)
-        assert other.exchanges == []
 
 
 @pytest.mark.parametrize(
@@ -331,35 +318,6 @@ async def test_an_event_without_an_end_is_left(server: GeminiServer, provider: G
 
     with pytest.raises(BadUpstream, match=f"an event of more than {MAX_EVENT_BYTES} bytes"):
         await answer_to(server, provider, script)
-
-
-async def test_an_error_cut_off_in_its_own_body_is_translated_too(server: GeminiServer, provider: Google) -> None:
-    async def script(exchange: Exchange) -> None:
-        await exchange.head(500, content_length="1000")
-        exchange.cut()
-
-    with pytest.raises(BadUpstream):
-        await answer_to(server, provider, script)
-
-
-async def test_a_request_left_before_its_response_is_withdrawn(server: GeminiServer, provider: Google) -> None:
-    server.script = Exchange.until_client_leaves
-    with pytest.raises(Timeout, match=r"within 0\.3 s"):
-        await complete(provider, asked(timeout_seconds=0.3))
-    await server.exchanges[0].client_left.wait()
-
-
-async def test_a_server_that_is_not_there_is_unavailable() -> None:
-    with socket.socket() as held:  # bound and not listening: nobody else takes the port, and nobody answers
-        held.bind(("127.0.0.1", 0))
-        provider = adapter(f"http://127.0.0.1:{held.getsockname()[1]}")
-        with pytest.raises(Unavailable, match="cannot be reached"):
-            await complete(provider, asked())
-        with pytest.raises(Unavailable):
-            await provider.list_models()
-        with pytest.raises(Unavailable):
-            await provider.embed(EmbeddingRequest(MODEL, ("river",)))
-        await provider.close()
 
 
 async def test_what_google_cannot_do_is_refused_before_a_byte_is_sent(server: GeminiServer, provider: Google) -> None:

@@ -13,7 +13,8 @@ from common.errors import (
 from common.providers.complete import Completion, complete
 from common.providers.protocol import EmbeddingRequest
 from tests.contract.exchange import Exchange
-from tests.contract.scripted_ollama import begin, finish, line, say, sending
+from tests.contract.scripted_ollama import OllamaExchange
+from tests.contract.scripted_server import sending
 from tests.contract.subjects import QUESTION
 from tests.contract.subjects_ollama import AimockSubject, OllamaProxySubject, ScriptedOllamaSubject
 
@@ -84,10 +85,10 @@ async def test_a_tool_is_called_and_its_result_taken(ollama: ScriptedOllamaSubje
 
 async def test_thinking_is_no_part_of_the_answer(ollama: ScriptedOllamaSubject) -> None:
     async def script(exchange: Exchange) -> None:
-        await begin(exchange)
-        await say(exchange, thinking="Let me think.")
-        await say(exchange, "So it is.")
-        await finish(exchange)
+        await exchange.begin()
+        await exchange.say(thinking="Let me think.")
+        await exchange.say("So it is.")
+        await exchange.finish()
 
     assert (await ollama.answer_to(script)).text == "So it is."
 
@@ -104,10 +105,10 @@ async def test_lines_are_lines_wherever_the_bytes_are_cut(ollama: ScriptedOllama
 
 async def test_text_that_cannot_be_stored_is_made_storable(ollama: ScriptedOllamaSubject) -> None:
     async def script(exchange: Exchange) -> None:
-        await begin(exchange)
+        await exchange.begin()
         for piece in ("nul\x00 cut\ud83d", "\ude00 end\ud83d"):
-            await say(exchange, piece)
-        await finish(exchange)
+            await exchange.say(piece)
+        await exchange.finish()
 
     assert (await ollama.answer_to(script)).text == "nul\N{REPLACEMENT CHARACTER} cut😀 end\N{REPLACEMENT CHARACTER}"
 
@@ -120,7 +121,7 @@ async def test_a_line_of_ten_megabytes_is_refused(ollama: ScriptedOllamaSubject)
 
 async def test_a_line_without_an_end_is_left(ollama: ScriptedOllamaSubject) -> None:
     async def script(exchange: Exchange) -> None:
-        await begin(exchange)
+        await exchange.begin()
         while True:  # until the client leaves
             await exchange.raw(b"x" * MEGABYTE)
 
@@ -131,9 +132,9 @@ async def test_a_line_without_an_end_is_left(ollama: ScriptedOllamaSubject) -> N
 async def test_an_answer_is_over_with_its_last_line_whatever_the_connection_does(
     ollama: ScriptedOllamaSubject,
 ) -> None:
-    async def script(exchange: Exchange) -> None:
-        await begin(exchange)
-        await line(exchange, message={"content": "Yes."}, done=True, done_reason="stop")
+    async def script(exchange: OllamaExchange) -> None:
+        await exchange.begin()
+        await exchange.line(message={"content": "Yes."}, done=True, done_reason="stop")
         await exchange.until_client_leaves()
 
     assert await ollama.answer_to(script) == Completion("Yes.", "stop", None)
