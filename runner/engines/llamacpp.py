@@ -61,7 +61,7 @@ async def load(settings: Settings) -> "LlamaCpp":
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     said: deque[str] = deque(maxlen=LAST_LINES)
-    listening = asyncio.create_task(_follow(process, said))
+    listening = asyncio.create_task(follow(process, said))
     try:
         address = await _address(process, settings, path, said, listening)
     except BaseException:
@@ -168,10 +168,16 @@ def _why_not(code: int, said: Sequence[str]) -> Fatal:
     return LoadFailed(f"llama.cpp could not load the model: {words}")
 
 
-async def _follow(process: asyncio.subprocess.Process, said: deque[str]) -> None:
+async def follow(process: asyncio.subprocess.Process, said: deque[str]) -> None:
     """Pass on what it says, and keep the last of it. Returns when it has ended."""
     assert process.stderr is not None
-    while line := await process.stderr.readline():
+    while True:
+        try:
+            line = await process.stderr.readline()
+        except ValueError:  # longer than asyncio keeps: it is lost, and the next one is not
+            continue
+        if not line:
+            return
         said.append(line.decode(errors="replace").strip())
         sys.stderr.write(line.decode(errors="replace"))
 
