@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +93,10 @@ async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 def key_of(engine: AsyncEngine) -> KeyOf:
     """Makes a key with these limits: its header."""
 
-    async def made(**limits: Any) -> Headers:
+    async def made(*, scopes: Sequence[str] = ("submit", "read"), **limits: Any) -> Headers:
         key = keys.generate()
         async with engine.connect() as connection:
-            await connection.execute(keys.create(uuid7(), "test", key, ["submit", "read"], Limits(**limits)))
+            await connection.execute(keys.create(uuid7(), "test", key, list(scopes), Limits(**limits)))
         return {"Authorization": f"Bearer {key}"}
 
     return made

@@ -16,10 +16,12 @@ from tests.contract.scripted_server import ScriptedServer
 from tests.contract.troubles import Trouble
 from tests.integration.api.serving import serving
 from tests.integration.gateway.talking import HELLO, chunks_of, text_of
-from tests.integration.gateway.upstreams import TEXT, good
+from tests.integration.gateway.upstreams import LONG_WORD, TEXT, good
 
 PATIENCE_SECONDS = 10.0
 HEARTBEAT_SECONDS = 0.1
+# What the kernel may hold of two connections on one machine, by far more than we do.
+KERNEL_BYTES = 24 * 1024 * 1024
 
 
 @pytest.fixture
@@ -60,11 +62,25 @@ async def test_a_client_that_leaves_in_the_middle_of_a_flood_ends_it(
 async def test_a_client_that_does_not_read_is_cut_off_and_holds_little_until_then(
     api: httpx.AsyncClient, server: ScriptedServer
 ) -> None:
+    said = 0
+
+    async def flood(exchange: Exchange) -> None:
+        nonlocal said
+        await exchange.begin()
+        try:
+            while True:
+                await exchange.say(LONG_WORD)
+                said += len(LONG_WORD)
+        except ConnectionError:
+            exchange.client_left.set()
+
+    server.scripts["endless"] = flood
     async with raw_chat(api, "scripted-endless", stream=True):
         await asyncio.wait_for(server.was_asked.wait(), PATIENCE_SECONDS)
         [exchange] = server.exchanges
         # the flood stops when nobody takes any more, long before the client is given up
         await asyncio.wait_for(exchange.client_left.wait(), PATIENCE_SECONDS)
+    assert said < KERNEL_BYTES
 
 
 async def test_a_stream_is_never_silent_for_long_and_its_words_are_as_ever(

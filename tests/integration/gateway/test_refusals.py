@@ -8,6 +8,7 @@ import pytest
 from common.settings import Settings
 from tests.contract.scripted_server import ScriptedServer
 from tests.integration.api.serving import serving
+from tests.integration.gateway.keys import KeyOf
 from tests.integration.gateway.talking import HELLO, chat, error_of
 from tests.openai_schema import check
 
@@ -91,6 +92,14 @@ async def test_without_a_key_that_is_asked_for_it_is_401_and_with_one_it_is_not(
             assert response.headers["www-authenticate"].startswith("Bearer")
         wrong = await chat(api, "good", headers={"authorization": "Bearer nobody"})
         assert wrong.status_code == 401
+
+
+async def test_a_key_may_do_what_its_scopes_say(api: httpx.AsyncClient, key_of: KeyOf) -> None:
+    reader, asker = await key_of(scopes=["read"]), await key_of(scopes=["submit"])
+    assert (await api.get("/v1/models", headers=reader)).status_code == 200
+    assert (await chat(api, "good", headers=asker)).status_code == 200
+    for refused in (await chat(api, "good", headers=reader), await api.get("/v1/models/good", headers=asker)):
+        assert (refused.status_code, error_of(refused)["code"]) == (403, "insufficient_permissions")
 
 
 async def test_a_name_of_somebody_elses_is_421(api: httpx.AsyncClient) -> None:

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from common.settings import Settings
+from tests.contract.scripted_server import ScriptedServer
+from tests.contract.troubles import Trouble
 from tests.integration.api.serving import serving
 from tests.integration.gateway.keys import KeyOf
 from tests.integration.gateway.talking import HELLO, chat, chunks_of, error_of, text_of
@@ -99,6 +101,21 @@ async def test_a_council_over_its_key_s_limit_is_told_so(api: httpx.AsyncClient,
     assert refused.headers["x-ratelimit-remaining-requests"] == "0"
 
 
+async def test_a_client_that_leaves_a_council_leaves_every_member(settings: Settings, server: ScriptedServer) -> None:
+    with changed(settings) as catalog:
+        members = [f"scripted-{trouble}" for trouble in (Trouble.NO_RESPONSE, Trouble.STALL)]
+        catalog["models"] |= {member: {} for member in members}
+        catalog["defaults"]["models"] = members
+    async with serving(settings) as api, asyncio.timeout(10):
+        asking = asyncio.create_task(chat(api, "ultra-compare"))
+        while len(server.exchanges) < len(members):  # noqa: ASYNC110  # both, in whatever order
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        for exchange in server.exchanges:
+            await exchange.client_left.wait()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_a_council_is_not_asked_for_what_one_model_does(api: httpx.AsyncClient) -> None:
     error = error_of(await chat(api, "ultra-compare", n=2))
     assert error["param"] == "n"
@@ -145,7 +162,7 @@ async def ivy(settings: Settings, url: str) -> AsyncIterator[httpx.AsyncClient]:
         yield api
 
 
-async def test_documents_are_put_before_the_question(settings: Settings, server: Any) -> None:
+async def test_documents_are_put_before_the_question(settings: Settings, server: ScriptedServer) -> None:
     agent = Agent(DOCUMENTS)
     async with agent.running() as url, ivy(settings, url) as api:
         response = await chat(api, "ivy-orchestrator")
@@ -157,7 +174,9 @@ async def test_documents_are_put_before_the_question(settings: Settings, server:
     assert "[Document 1 - ECSS Page 45]:\n(Score: 0.8542)\nWings." in sent[0]["content"]
 
 
-async def test_a_client_that_leaves_while_the_agent_is_asked_asks_no_model(settings: Settings, server: Any) -> None:
+async def test_a_client_that_leaves_while_the_agent_is_asked_asks_no_model(
+    settings: Settings, server: ScriptedServer
+) -> None:
     asked, left = asyncio.Event(), asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
