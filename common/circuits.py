@@ -10,6 +10,7 @@ circuit opens, and those that are open are probed when their time is up.
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
@@ -65,6 +66,16 @@ write()
 return 0
 """
 )
+_UNHEARD = (
+    _READ
+    + """
+if probe_until > 0 then
+  probe_until = 0
+  write()
+end
+return 0
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +95,15 @@ class Circuits:
         self._failures = failures
         self.open_seconds = open_seconds
         self._seen: dict[str, Circuit] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._fail = redis.register_script(_FAIL)
         self._probe = redis.register_script(_PROBE)
+        self._give_up_probe = redis.register_script(_UNHEARD)
 
     async def blocked_seconds(self, key: str) -> float:
         """For how long the model had better not be asked; 0 if it may be asked now.
 
-        A caller that gets 0 from an open circuit holds its probe: `succeeded` or `failed` must follow.
+        A caller that gets 0 from an open circuit holds its probe: `succeeded`, `failed` or `unheard` must follow.
         """
         circuit = self._seen.get(key)
         if circuit is None or not circuit.is_open:
@@ -120,9 +132,12 @@ class Circuits:
     def succeeded(self, key: str) -> None:
         """An answer came: whatever was held against the server is forgotten."""
         if self._seen.pop(key, None) is not None:
-            task = asyncio.create_task(self._close(key))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._tell(self._close(key))
+
+    def unheard(self, key: str) -> None:
+        """It was not asked after all, or not waited for. If that was the probe, somebody else may make it."""
+        if self.is_open(key):
+            self._tell(self._leave_probe(key))
 
     def is_open(self, key: str) -> bool:
         """Whether the circuit is open, as last seen."""
@@ -157,8 +172,19 @@ class Circuits:
         self._seen = seen
 
     async def drain(self) -> None:
-        """Wait until what succeeded so far is known to others, or given up."""
-        await asyncio.gather(*self._closing)
+        """Wait until what was told so far is known to others, or given up."""
+        await asyncio.gather(*self._telling)
+
+    def _tell(self, telling: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(telling)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _leave_probe(self, key: str) -> None:
+        try:
+            await self._give_up_probe(keys=[KEY], args=[key])
+        except (RedisError, OSError) as error:
+            logger.warning("probe of %s not given up, Redis is away: %s", key, error)
 
     async def _close(self, key: str) -> None:
         try:

@@ -8,15 +8,16 @@ from common.catalog.entry import ModelEntry
 from common.circuits import Circuits, circuit_key
 from common.connectivity import Connectivity
 from common.contracts.calls import Attempt, Call
-from common.errors import AppError, BadUpstream, Timeout, Unavailable
+from common.errors import AppError, BadUpstream, InstanceGone, NotStarted, Timeout, Unavailable, Unsupported
 from common.providers.http import Proxies
 from common.providers.registry import Providers
 from common.routing import CIRCUIT_OPEN, NOT_SERVED, offline, passed_over, stand_ins
 from common.settings import Settings
 from common.stalls import Stalls
 
-# These speak against the server; every other error is an answer of a server that works.
+# These speak against the server; every other error is an answer of a server that works, unless nobody asked it.
 AGAINST_THE_SERVER = (Unavailable, BadUpstream, Timeout)
+UNASKED = (Unsupported, NotStarted, InstanceGone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,15 @@ class Upstreams:
         if not entry.local:
             self.connectivity.heard_from(entry.provider)
 
+    def unheard(self, entry: ModelEntry) -> None:
+        """It was not asked after all, or not waited for: nothing was learned of its server."""
+        self.circuits.unheard(_key(entry))
+
     async def failed(self, entry: ModelEntry, call: Call, error: AppError) -> None:
         """It failed; where that speaks against its server, its circuit and our connectivity hear of it."""
+        if isinstance(error, UNASKED):
+            self.unheard(entry)
+            return
         if not isinstance(error, AGAINST_THE_SERVER):
             self.answered(entry)
             return

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from api.auth import Caller
 from api.gateway import leading
@@ -30,7 +30,7 @@ from common.errors import AppError, BadUpstream, InvalidInput
 from common.providers.complete import Completion
 from common.providers.protocol import Delta
 
-NAMES: dict[str, Literal["compare", "best"]] = {"ultra-compare": "compare", "ultra-best": "best"}
+NAMES = (COMPARE, BEST) = ("ultra-compare", "ultra-best")
 # What only one model can be asked for.
 REFUSED = ("tools", "functions", "response_format", "logprobs")
 
@@ -85,7 +85,7 @@ class Council:
             heard = [member for member in members if member.text is not None]
             if not heard:
                 raise _why_nobody(members)
-            if NAMES[asked.model] == "compare" and len(heard) > 1:
+            if asked.model == COMPARE and len(heard) > 1:
                 await _merge(client, sitting, self._lead(caller, heard), members)
             else:
                 chosen = await _choose(sitting, self._lead(caller, heard), heard) if len(heard) > 1 else heard[0]

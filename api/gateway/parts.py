@@ -52,7 +52,7 @@ class GatewayParts:
         self._metering = metering
         self._telemetry = telemetry
         self._upstreams = Upstreams(settings, catalog, providers, circuits)
-        self._knowledge: KnowledgeAgent | None = None
+        self._knowledge = KnowledgeAgent(settings.knowledge_agent_url) if settings.knowledge_agent_url else None
         self._ways = Ways(settings, catalog, Translating(providers), metering.slots, fleet)
 
     def app(self, auth: Auth, metrics: Metrics, host_names: frozenset[str] | None) -> Gateway:
@@ -60,7 +60,8 @@ class GatewayParts:
         settings = self._settings
         travel = Travel(self._catalog, self._ways, self._upstreams, self._telemetry, settings.ultra_prefer)
         accounts = Accounts(self._metering.admission, self._metering.usage, self._price)
-        virtual = Virtual(Council(travel, accounts, self._catalog), self._ivy(), self._catalog)
+        ivy = Ivy(settings.llm_provider, settings.ollama_model, self._knowledge)
+        virtual = Virtual(Council(travel, accounts, self._catalog), ivy, self._catalog)
         generating = Generating(travel, accounts, virtual, max_body_bytes=settings.ultra_chat_body_mib * MIB)
         patience = Patience(settings.ultra_heartbeat_seconds, settings.ultra_stuck_client_seconds)
         return Gateway(
@@ -73,11 +74,6 @@ class GatewayParts:
             host_names=host_names,
             patience=patience,
         )
-
-    def _ivy(self) -> Ivy:
-        settings = self._settings
-        self._knowledge = KnowledgeAgent(settings.knowledge_agent_url) if settings.knowledge_agent_url else None
-        return Ivy(settings.llm_provider, settings.ollama_model, self._knowledge)
 
     async def keep(self) -> NoReturn:
         """Keep what we know of failing models fresh, for ever."""

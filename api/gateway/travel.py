@@ -5,6 +5,7 @@ waits for a chat would rather hear of a fault soon, and clients' SDKs try again 
 do is ask somebody else, and that is done for them.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -134,8 +135,10 @@ class Travel:
                 try:
                     answer = await asking(self._ways.to(entry))(asked, entry)
                 except (Fault, AppError) as error:
-                    seconds = time.perf_counter() - started
-                    await self._note(trip, error if isinstance(error, Fault) else Fault(error), seconds)
+                    await self._note(trip, error, time.perf_counter() - started)
+                except asyncio.CancelledError:
+                    self._upstreams.unheard(entry)
+                    raise
                 else:
                     self._upstreams.answered(entry)
                     return answer
@@ -153,13 +156,16 @@ class Travel:
         kind = NotServed if attempt.code == NOT_SERVED else Unavailable
         trip.faults.insert(0, (trip.entry, Fault(kind(attempt.message, retry_after_seconds=refusal.seconds))))
 
-    async def _note(self, trip: Trip, fault: Fault, seconds: float) -> None:
-        entry = trip.entry
+    async def _note(self, trip: Trip, error: Fault | AppError, seconds: float) -> None:
+        entry, fault = trip.entry, error if isinstance(error, Fault) else Fault(error)
         trip.upstream.end(error=fault.error.code)
         trip.waited_seconds += seconds
         trip.faults.append((entry, fault))
         trip.history.append(met(entry, fault.error, round(seconds * 1000, 1)))
-        await self._upstreams.failed(entry, _call(trip), fault.error)
+        if fault is error:
+            await self._upstreams.failed(entry, _call(trip), fault.error)
+        else:  # of ours: the request was wrong, or there was no place for it
+            self._upstreams.unheard(entry)
         if self._upstreams.is_offline_for(entry) and has_local_alternative(self._chain(trip), trip.history):
             trip.history.append(offline(entry))
 

@@ -77,6 +77,30 @@ async def test_a_probe_that_succeeds_closes_the_circuit_for_all(redis: "Redis") 
     assert await redis.hlen("ultra:circuits") == 0
 
 
+async def test_a_probe_that_nobody_waited_for_is_somebody_else_s_to_make(redis: "Redis") -> None:
+    here, there = circuits(redis), circuits(redis)
+    await broken(here)
+    await there.refresh()
+    await until_probed(here)
+    assert await there.blocked_seconds(KEY) > 0
+    here.unheard(KEY)
+    await here.drain()
+    assert await there.blocked_seconds(KEY) == 0
+    assert await here.blocked_seconds(KEY) > 0
+    assert here.open_keys() == [KEY]
+
+
+async def test_who_learned_nothing_changes_nothing(redis: "Redis") -> None:
+    one = circuits(redis, 30)
+    await broken(one, 2)
+    one.unheard(KEY)
+    one.unheard("openai/another")
+    await one.failed(KEY)
+    one.unheard(KEY)
+    await one.drain()
+    assert await one.blocked_seconds(KEY) > 20
+
+
 async def test_a_probe_that_fails_opens_it_for_twice_as_long(redis: "Redis") -> None:
     one = circuits(redis, open_seconds=0.5)
     await broken(one)

@@ -31,7 +31,7 @@ def models() -> dict[str, Any]:
         f"scripted-{trouble}-backed": {"name": str(trouble), "local": True, "fallbacks": ["spare-good"]}
         for trouble in Trouble
     }
-    return alone | backed
+    return alone | backed | {"mock-broken": {"parameters": {"extra": {"error": "unavailable"}}}}
 
 
 @pytest.fixture
@@ -151,6 +151,15 @@ async def test_failures_open_no_circuit_for_a_request_that_was_wrong(
 ) -> None:
     await asyncio.gather(*(chat(api, f"scripted-{Trouble.TOO_LONG}") for _ in range(7)))
     assert len(server.exchanges) == 7
+
+
+async def test_a_wrong_request_does_not_speak_for_a_server_that_was_not_asked(api: httpx.AsyncClient) -> None:
+    for _ in range(4):
+        assert (await chat(api, "mock-broken")).status_code == 503
+    for wrong in ({"n": 2}, {"temperature": 9}):  # one is beyond the adapter, one beyond anybody
+        assert (await chat(api, "mock-broken", **wrong)).status_code == 400
+    assert "left alone" not in error_of(await chat(api, "mock-broken"))["message"]
+    assert "left alone" in error_of(await chat(api, "mock-broken"))["message"]
 
 
 @asynccontextmanager
