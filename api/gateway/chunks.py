@@ -125,8 +125,9 @@ class Chunks:
 
     def _parsed(self, event: bytes) -> bytes | None:
         """The event as it goes on, without its end; None if there is nothing to tell."""
-        data = _data_of(event)
-        if not data:
+        if event.startswith(b"error:"):  # older llama.cpp, of what went wrong in the middle
+            data = b'{"error":%b}' % event.removeprefix(b"error:")
+        elif not (data := _data_of(event)):
             return None
         if data == DONE:
             self.is_done = True

@@ -208,10 +208,12 @@ def test_with_two_choices_both_have_to_end() -> None:
     assert len(passed(*said, event(second(END)), choices=2)) == 4
 
 
+@pytest.mark.parametrize("field", [b'data: {"error": %b}', b"error: %b", b'event: error\ndata: {"error": %b}'])
 @pytest.mark.parametrize("begins", [b"", event(STORY[1]) * 3])
-def test_an_error_in_the_stream_is_what_the_server_says_it_is(begins: bytes) -> None:
-    with pytest.raises(Fault) as caught:
-        passed(begins + event({"error": {"message": "Slow down", "code": "rate_limit_exceeded"}}))
+def test_an_error_in_the_stream_is_what_the_server_says_it_is(begins: bytes, field: bytes) -> None:
+    said = field % b'{"message": "Slow down", "code": "rate_limit_exceeded"}'
+    with pytest.raises(Fault, match="somewhere broke off: Slow down") as caught:
+        passed(begins + said + b"\n\n")
     assert isinstance(caught.value.error, RateLimited)
 
 
