@@ -52,7 +52,7 @@ bench-gateway: setup ## Measure the gateway beside a bare pass-through and LiteL
 bench-fleet: setup ## Measure models in containers beside a plain `docker run` (ten minutes; after runner-image); writes docs/fleet-table.md
 	@$(BIN)/python -m benchmarks.fleet.run
 
-faults: setup ## Break everything on purpose, under load, and check that nothing is lost (an hour); writes docs/reliability-table.md
+faults: setup ## Break everything on purpose, under load, and check that nothing is lost (53 minutes); writes docs/reliability-table.md
 	@$(BIN)/python -m tests.faults --write
 
 # What the images are made of, downloaded here so that their build needs no network. DEVICE=cuda takes PyPI's torch.

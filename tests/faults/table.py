@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
+from tests.faults.matrix import MATRIX
 from tests.faults.run import Result
 
 HEADS = (
@@ -54,7 +55,7 @@ def terminal(results: Sequence[Result]) -> Table:
 
 
 def markdown(results: Sequence[Result], before: str = "") -> str:
-    """The page as `make faults` leaves it: each row as last run, those of `before` too."""
+    """The page as `make faults` leaves it: each row of the matrix as last run, those of `before` too, in its order."""
     lines = {name: line for line in before.splitlines() if (name := _name_of(line))}
     lines |= {result.row.name: _line(result) for result in results}
     return "\n".join(
@@ -66,7 +67,7 @@ def markdown(results: Sequence[Result], before: str = "") -> str:
             "",
             f"| {' | '.join((*HEADS, *RUN_HEADS))} |",
             f"|{' --- |' * (len(HEADS) + len(RUN_HEADS))}",
-            *lines.values(),
+            *(lines[row.name] for row in MATRIX if row.name in lines),
             "",
             "`in flight` is the fewest calls that waited or ran when a fault was injected. `lost` counts jobs and",
             "calls without their end. `asked again` counts questions that a model server got more than once.",

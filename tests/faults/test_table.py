@@ -5,7 +5,7 @@ from tests.faults.run import Result
 
 def test_a_row_that_ran_again_takes_its_own_line_and_leaves_the_others() -> None:
     first, second = MATRIX[0], MATRIX[1]
-    page = table.markdown([Result(first, seed=1, times=7), Result(second, seed=2, times=8)])
+    page = table.markdown([Result(second, seed=2, times=8), Result(first, seed=1, times=7)])
     again = table.markdown([Result(second, seed=3, times=9, violations=["x: y"])], page)
     lines = [line for line in again.splitlines() if line.startswith("| kill")]
     assert [line.split(" | ")[1] for line in lines] == ["7", "9"]
