@@ -73,15 +73,12 @@ class Anthropic:
     def __init__(self, base_url: str, api_key: SecretStr | None, *, proxies: Proxies) -> None:
         # Keys come from files that end in a line break, which no header can.
         self._secret = api_key.get_secret_value().strip() if api_key else None
-        client = http_client(base_url, proxies)
-        # At a redirect to another host httpx takes `authorization` off, and knows nothing of `x-api-key`.
-        client.follow_redirects = False
         self._client = _Client(
             base_url=base_url,
             # Given a key, the SDK looks for none in the environment and in files of the home directory.
             api_key=self._secret or "none",
             max_retries=0,  # retries are the engine's alone
-            http_client=client,
+            http_client=http_client(base_url, proxies),
             open_telemetry=False,  # a call's span is ours, and its words are not for others' traces
         )
 

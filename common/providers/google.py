@@ -82,8 +82,6 @@ class Google:
         self._base_url = f"{base_url.rstrip('/')}/{API_VERSION}"
         self._headers = {"content-type": "application/json"} | ({"x-goog-api-key": secret} if secret else {})
         self._client = http_client(base_url, proxies)
-        # At a redirect to another host httpx takes `authorization` off, and knows nothing of Google's header.
-        self._client.follow_redirects = False
         self._http = PlainHttp(self.name, self._client, secret)
         self._complaints = Complaints(self.name, secret)
 

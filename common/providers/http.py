@@ -52,6 +52,8 @@ def http_client(base_url: str, proxies: Proxies = Proxies()) -> httpx2.AsyncClie
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),
         transport=ResendingTransport(pooled=transport(MAX_KEPT_CONNECTIONS), fresh=transport(0)),
-        follow_redirects=True,
+        # prompts and keys go where the settings say: httpx takes `authorization` along to no other host, and knows
+        # nothing of `x-api-key`
+        follow_redirects=False,
         trust_env=False,  # proxies are the settings' alone, which read the environment too
     )

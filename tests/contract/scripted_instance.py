@@ -1,69 +1,45 @@
 """A container of a model as its callers see it: the runner's contract, and whatever trouble a test orders."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from tests.contract.exchange import Exchange
-from tests.contract.scripted_server import read_exchange
+from tests.contract.scripted_server import Parting, ScriptedServer
 
 WORDS = ["Air", "scatters", "blue", "light."]
 TEXT = " ".join(WORDS)
 USAGE = {"prompt_tokens": 5, "completion_tokens": len(WORDS), "total_tokens": 5 + len(WORDS)}
 
 
-class ScriptedInstance:
+class ScriptedInstance(ScriptedServer):
     """Serves one model. `refusing` is the code with which calls are turned away, if they are.
 
     `may_answer` holds calls back while it is cleared; `dies_midway` cuts each answer after its first word.
     """
 
+    prefix = ""
+
     def __init__(self, model: str) -> None:
+        super().__init__()
+        self.parting = Parting.NEVER
+        self.script = self._answer
         self.model = model
         self.refusing: str | None = None
         self.dies_midway = False
         self.may_answer = asyncio.Event()
         self.may_answer.set()
-        self.asked: list[dict[str, Any]] = []
-        self.was_asked = asyncio.Event()
-        self.base_url = ""
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["ScriptedInstance"]:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            self._server.close()
-            for writer in list(self._writers):
-                writer.transport.abort()
-            async with asyncio.timeout(5):
-                await self._server.wait_closed()
+    @property
+    def base_url(self) -> str:
+        """As the fleet calls it."""
+        return self.url
 
-    def close_door(self) -> None:
-        """Take no more connections: what is begun goes on."""
-        assert self._server is not None
-        self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while exchange := await read_exchange(reader, writer):
-                    await self._answer(exchange)
-        finally:
-            self._writers.discard(writer)
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
+    @property
+    def asked(self) -> list[dict[str, Any]]:
+        """The body of each call, whatever became of it."""
+        return [exchange.body for exchange in self.exchanges]
 
     async def _answer(self, exchange: Exchange) -> None:
-        self.asked.append(exchange.body)
-        self.was_asked.set()
         if self.refusing is not None:
             await exchange.error(503, f"It is {self.refusing}.", self.refusing, "server_error", retry_after="1")
         elif exchange.body["model"] != self.model:

@@ -54,20 +54,28 @@ class ScriptedServer:
         self.was_asked = asyncio.Event()
         self.scripts: dict[str, Script] = dict(SCRIPTS)
         self.url = ""
+        self._writers: set[asyncio.StreamWriter] = set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{self.prefix}"
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}{self.prefix}"
         try:
             yield self
         finally:
-            server.close()
+            self.close_door()
+            for writer in list(self._writers):
+                writer.transport.abort()
             async with asyncio.timeout(5):
-                await server.wait_closed()
+                await self._server.wait_closed()
+
+    def close_door(self) -> None:
+        """Take no more connections: what is begun goes on."""
+        self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.add(writer)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 while exchange := await read_exchange(reader, writer, self.speaks):
@@ -77,6 +85,7 @@ class ScriptedServer:
                     if await self._parts(reader, writer):
                         break
         finally:
+            self._writers.discard(writer)
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
