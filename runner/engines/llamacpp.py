@@ -80,7 +80,9 @@ class LlamaCpp:
         self._model = model
         self._listening = listening
         timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
+        # A connection a call: after a stream llama.cpp now and then closes the one it came by, though it says that it
+        # keeps it, and the next request is lost. On loopback a new one costs less than a token.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         self._client = httpx2.AsyncClient(base_url=address, timeout=timeout, limits=limits, trust_env=False)
 
     async def generate(self, chat: Chat) -> AsyncGenerator[Piece]:
