@@ -54,6 +54,7 @@ class OwnEngine:
         if containerd is not None:
             with suppress(ProcessLookupError):  # it was told to die with its engine
                 os.kill(containerd, signal.SIGKILL)
+            _wait_until_buried(containerd)
 
     def load(self, image: str) -> None:
         """Give it an image of the machine's engine."""
@@ -144,3 +145,11 @@ class OwnEngine:
 
     def _command(self, *arguments: str) -> list[str]:
         return ["docker", "--host", self.host, *arguments]
+
+
+def _wait_until_buried(process: int) -> None:
+    """Somebody else's child: until its parent has seen to it, an engine that starts takes it for alive."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while Path(f"/proc/{process}").exists():
+        assert time.monotonic() < deadline, f"process {process} was killed, and is still there"
+        time.sleep(0.05)
