@@ -6,7 +6,8 @@ For demonstrations, tests and benchmarks, so an answer without ordered delays co
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -85,7 +86,7 @@ class MockProvider:
         await pace.wait_until(behaviour.latency_seconds)
 
         if not fails and (tool := _tool_to_call(request, digest)):
-            call = ToolCallDelta(0, f"call_{digest.hex()[:8]}", tool.name, document(tool.parameters, digest))
+            call = ToolCallDelta(0, f"call_{digest.hex()[:8]}", tool.name, _drawn(tool.parameters, digest))
             yield Delta("", "tool_calls", _usage(request, completion_tokens=1), (call,))
             return
         words, finish_reason = _answer(request, behaviour, digest)
@@ -181,7 +182,7 @@ def _digest(request: ModelRequest) -> bytes:
 def _answer(request: ModelRequest, behaviour: Behaviour, digest: bytes) -> tuple[list[str], str]:
     """The words of the whole answer, cut at `max_tokens`, and the finish reason that goes with them."""
     if request.schema is not None:
-        words = document(request.schema, digest).split(" ")
+        words = _drawn(request.schema, digest).split(" ")
     else:
         draws = hashlib.shake_256(digest).digest(behaviour.tokens - 1)
         words = [f"{request.model}:", *(WORDS[byte % len(WORDS)] for byte in draws)]
@@ -192,8 +193,15 @@ def _answer(request: ModelRequest, behaviour: Behaviour, digest: bytes) -> tuple
     return words, "stop"
 
 
+def _drawn(schema: Mapping[str, Any], digest: bytes) -> str:
+    try:
+        return document(schema, digest)
+    except ValueError as error:
+        raise UpstreamRejected(f"mock: {error}") from error
+
+
 def _before(stops: tuple[str, ...], text: str) -> str:
-    for stop in stops:
+    for stop in filter(None, stops):
         text = text.partition(stop)[0]
     return text
 

@@ -19,14 +19,25 @@ USUAL_WORDS = 4
 USUAL_RANGE = 10
 # Deeper than this a schema that refers to itself is given the shortest way out.
 MAX_DEPTH = 6
+# What is asked for beyond these is asked for to do harm: it is drawn while everybody else waits.
+MAX_VALUES = 5_000
+MAX_REFERENCES = 100
+MAX_CHARACTERS = 10_000
 # Strings this short are labels, not words: items of a list are labelled A, B, C.
 LABEL_CHARACTERS = 2
 
 
 def document(schema: Schema, digest: bytes) -> str:
-    """The JSON text of a document valid against the schema; equal digests give equal documents."""
-    drawing = _Drawing(schema.get("$defs", {}), digest)
-    return orjson.dumps(drawing.value(schema, depth=0)).decode()
+    """The JSON text of a document valid against the schema; equal digests give equal documents.
+
+    Raises:
+        ValueError: it is no schema of those that we know, or asks for too much.
+    """
+    try:
+        drawing = _Drawing(schema.get("$defs", {}), digest)
+        return orjson.dumps(drawing.value(schema, depth=0)).decode()
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"nothing can be drawn from this schema: {error}") from error
 
 
 class _Drawing:
@@ -35,7 +46,7 @@ class _Drawing:
     def __init__(self, definitions: Mapping[str, Schema], digest: bytes) -> None:
         self._definitions = definitions
         self._digest = digest
-        self._drawn = 0
+        self._drawn = self._values = 0
         self._index = 0  # of the list item being drawn
         self._by_type: dict[str, Callable[[Schema, int], Any]] = {
             "object": self._object,
@@ -48,6 +59,9 @@ class _Drawing:
 
     def value(self, schema: Schema, depth: int) -> Any:
         """A value that the schema allows. An empty schema allows null."""
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise ValueError(f"it asks for more than {MAX_VALUES} values")
         schema = self._resolved(schema, depth)
         if "const" in schema:
             return schema["const"]
@@ -61,7 +75,7 @@ class _Drawing:
 
         Of a choice the first that is not null; too deep down, null where it is offered.
         """
-        while True:
+        for _ in range(MAX_REFERENCES):
             choices = schema.get("anyOf") or schema.get("oneOf")
             if choices:
                 is_deep = depth >= MAX_DEPTH
@@ -70,6 +84,7 @@ class _Drawing:
                 schema = self._definitions[schema["$ref"].rpartition("/")[2]]
             else:
                 return schema
+        raise ValueError(f"it refers on and on, more than {MAX_REFERENCES} times")
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         required = schema.get("required", ())
@@ -96,7 +111,10 @@ class _Drawing:
             text = chr(ord("A") + self._index % 26)
         else:
             text = " ".join(WORDS[self._draw(len(WORDS))] for _ in range(USUAL_WORDS))
-        text = text.ljust(schema.get("minLength", 0), "~")
+        shortest = schema.get("minLength", 0)
+        if shortest > MAX_CHARACTERS:
+            raise ValueError(f"it asks for more than {MAX_CHARACTERS} characters")
+        text = text.ljust(shortest, "~")
         return text if len(text) <= longest else text[: int(longest)]
 
     def _integer(self, schema: Schema, _depth: int) -> int:

@@ -1,3 +1,4 @@
+import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
 
 from common.providers.mock_json import document
+from tests.unit.odd import odd_versions
 
 
 class Colour(StrEnum):
@@ -66,3 +68,45 @@ def test_the_items_of_a_list_are_labelled_in_order() -> None:
     placings = TypeAdapter(list[Placing])
     labels = [placing.label for placing in placings.validate_json(document(placings.json_schema(), b"x"))]
     assert labels == ["A", "B", "C"]
+
+
+RICH: dict[str, Any] = {
+    "$defs": {"name": {"type": "string", "minLength": 3, "maxLength": 9}},
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"$ref": "#/$defs/name"},
+        "age": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 9, "multipleOf": 2}, {"type": "null"}]},
+        "share": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        "kind": {"enum": ["a", "b"]},
+        "tags": {"type": "array", "items": {"const": 1}, "prefixItems": [{"type": "boolean"}], "minItems": 2},
+    },
+}
+SELF = {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}
+
+
+def test_whatever_is_no_schema_is_refused_as_such() -> None:
+    drawn = 0
+    for odd in (RICH, *odd_versions(RICH)):
+        try:
+            json.loads(document(odd, b"odd"))
+        except ValueError:
+            continue
+        drawn += 1
+    assert drawn > 50
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        SELF,
+        {"type": "array", "minItems": 10**9},
+        {"type": "string", "minLength": 10**9},
+        {"type": "array", "minItems": 100, "items": {"type": "array", "minItems": 100, "items": {"const": 1}}},
+        {"enum": []},
+        {"type": "integer", "multipleOf": 0},
+    ],
+)
+def test_what_has_no_end_is_not_begun(endless: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="nothing can be drawn"):
+        document(endless, b"endless")

@@ -15,7 +15,7 @@ from api.gateway.kinds import CHAT, COMPLETION, Kind
 from api.gateway.messages.answer import MessageStream, message
 from api.gateway.responses.answer import ResponseStream, response
 from api.gateway.saying import refused
-from tests.unit.api.gateway.odd import Document, odd_versions
+from tests.unit.odd import Document, odd_versions
 
 USAGE = {
     "prompt_tokens": 3,

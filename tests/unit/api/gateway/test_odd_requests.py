@@ -20,7 +20,7 @@ from api.gateway.responses.answer import response
 from api.gateway.responses.request import chat_request as chat_of_responses
 from common.catalog.entry import ModelEntry
 from common.errors import AppError, BadRequest
-from tests.unit.api.gateway.odd import Document, odd_versions
+from tests.unit.odd import Document, odd_versions
 
 ENTRY = ModelEntry.model_validate(
     {"id": "openai-m", "system": "Be brief.", "quirks": {"system": "first_user", "thinking_tokens": 5}}
