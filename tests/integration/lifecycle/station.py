@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.doorbell import producer_app, send_reconcile
 from common.fleet import wishes
+from common.fleet.statements import INSTALLATION
 from worker.lifecycle.container import Container
 from worker.lifecycle.docker_engine import DockerEngine
 
@@ -147,6 +148,10 @@ class Station:
     async def containers(self, model: str | None = None) -> list[Container]:
         found = await self.docker.ours(await self.installation())
         return [one for one in found if model is None or one.labels.get("ultra.model") == model]
+
+    async def install(self) -> str:
+        """Its id before there is a worker: one that finds a container between its making and its start removes it."""
+        return str((await self._execute(INSTALLATION))[0]["id"])
 
     async def installation(self) -> str:
         rows = await self.sql("SELECT id FROM installation")

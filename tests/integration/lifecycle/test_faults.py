@@ -127,7 +127,7 @@ async def test_a_call_in_flight_is_finished_before_its_model_leaves(station: Sta
     model = station.has("a")
     station.start_worker()
     row = await station.ready(model)
-    call = asyncio.create_task(ask(row, seconds=2))
+    call = asyncio.create_task(ask(row, seconds=6))
     await station.until(model, lambda row: row["health"]["in_flight"])
     await station.unwant(model)
     await station.until(model, lambda row: row["state"] == "draining")
@@ -162,23 +162,20 @@ async def test_containers_of_other_installations_are_never_touched_and_ours_that
     station: Station, installation: str
 ) -> None:
     model = station.has("a")
-    station.start_worker()
-    await station.ready(model)
-    ours = await station.installation()
     labels = {"ultra.model": model, "ultra.generation": "99", "ultra.node": "test-node", "ultra.spec": "x"}
     foreign = _run(station, installation, labels)
-    orphan = _run(station, ours, labels)
+    orphan = _run(station, await station.install(), labels)
+    station.start_worker()
     await station.left(orphan)
+    await station.ready(model)
     assert (await station.docker.inspect(foreign)).status == "running"
-    assert (await station.look(model))["is_ready"]
 
 
 async def test_a_lost_nodes_container_that_does_not_leave_when_it_is_told_to_is_killed(station: Station) -> None:
-    model = station.has("a")
-    station.start_worker()
-    await station.ready(model)
+    station.has("a")
     labels = {"ultra.model": "local-b", "ultra.generation": "1", "ultra.node": "lost", "ultra.spec": "x"}
-    left = _run(station, await station.installation(), labels)
+    left = _run(station, await station.install(), labels)
+    station.start_worker()
     await station.left(left)
     stopping = [one["detail"]["is_killed"] for one in await station.history("local-b") if one["kind"] == "stopping"]
     assert stopping == [False, True]
@@ -186,5 +183,5 @@ async def test_a_lost_nodes_container_that_does_not_leave_when_it_is_told_to_is_
 
 def _run(station: Station, installation: str, labels: dict[str, str]) -> str:
     told = [f"--label={name}={value}" for name, value in {**labels, "ultra.installation": installation}.items()]
-    [container] = docker("run", "-d", "--entrypoint", "sleep", *told, station.image, "600")
+    [container] = docker("run", "-d", "--network=none", "--entrypoint=sleep", *told, station.image, "600")
     return container
