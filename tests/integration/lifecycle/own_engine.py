@@ -1,7 +1,8 @@
 """A Docker engine of a test's own, to be killed: the machine's other engine, which others use, never notices.
 
-It has folders, a socket, networks and a namespace in containerd of its own, and leaves the machine's packet filter
-alone: two engines would take each other's rules away. So its containers are reached by their addresses, from here.
+It has folders, a socket, a namespace in containerd and a bridge of its own: told to have no bridge, or which addresses
+to choose from, it would remove `docker0`. It leaves the machine's packet filter alone, for two engines take each
+other's rules away; so its containers are reached by their addresses, from here.
 """
 
 import json
@@ -16,8 +17,6 @@ from pathlib import Path
 
 # An engine that does not leave its containers running has them drain before it answers.
 PATIENCE_SECONDS = 60
-# Nobody else's: an engine that chooses for itself begins at 172.17, and then at 192.168.
-NETWORKS = {"base": "10.213.0.0/16", "size": 24}
 
 
 class OwnEngine:
@@ -27,12 +26,16 @@ class OwnEngine:
         self._folder = folder
         self._socket = folder / "docker.sock"
         self._process: subprocess.Popen[bytes] | None = None
+        self._bridge = f"ultra{os.getpid()}"
         self._namespace = f"ultra-test-{os.getpid()}"
         self.host = f"unix://{self._socket}"
 
     def start(self, *, keeps_containers: bool = False) -> None:
         """Returns when it answers. Containers that ran when it died run on, or are told to stop, as Docker does it."""
         self._pid_file.unlink(missing_ok=True)
+        if not Path("/sys/class/net", self._bridge).exists():
+            _ip("link", "add", "name", self._bridge, "type", "bridge")
+            _ip("address", "add", f"10.212.{os.getpid() % 256}.1/24", "dev", self._bridge)
         settings = self._folder / "daemon.json"
         settings.write_text(json.dumps(self._settings(keeps_containers=keeps_containers)))
         with (self._folder / "dockerd.log").open("ab") as log:
@@ -98,6 +101,7 @@ class OwnEngine:
         for mount in reversed([mount for mount in mounts if mount.is_relative_to(self._folder)]):
             subprocess.run(["umount", "--lazy", mount], check=True, timeout=10)
         shutil.rmtree(self._folder)
+        _ip("link", "delete", self._bridge)
 
     def change(self, container: str, **state: object) -> None:
         """Write into what it keeps of a container's state, while it is down: as if it had died over it."""
@@ -116,10 +120,9 @@ class OwnEngine:
             "pidfile": str(self._pid_file),
             "hosts": [self.host],
             "containerd-namespace": self._namespace,
-            "bridge": "none",
+            "bridge": self._bridge,
             "iptables": False,
             "ip-forward": False,
-            "default-address-pools": [NETWORKS],
             "live-restore": keeps_containers,
         }
 
@@ -145,6 +148,10 @@ class OwnEngine:
 
     def _command(self, *arguments: str) -> list[str]:
         return ["docker", "--host", self.host, *arguments]
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, timeout=10)
 
 
 def _wait_until_buried(process: int) -> None:
