@@ -8,7 +8,16 @@ from typing import Any
 import orjson
 
 from api.gateway.faults import Fault
-from common.errors import BadUpstream, RateLimited, UpstreamDenied
+from common.errors import (
+    BadUpstream,
+    ContentRefused,
+    ContextTooLong,
+    ProviderError,
+    RateLimited,
+    Unsupported,
+    UpstreamDenied,
+    UpstreamRejected,
+)
 from common.providers.foreign_errors import classify, presentable, retry_after_seconds
 
 # Codes and parameters that are longer are no codes and parameters.
@@ -25,8 +34,7 @@ def refused(server: str, status: int, headers: Mapping[str, str], body: bytes, s
     error = kind(f"{server} answered {status}: {detail}", retry_after_seconds=seconds)
     if isinstance(error, UpstreamDenied | BadUpstream):
         return Fault(error)  # between us and the server; our client's key and request are in order
-    own_status = 429 if isinstance(error, RateLimited) else status
-    return Fault(error, status=own_status, param=_name(said, "param"), code=_name(said, "code"))
+    return Fault(error, status=_own_status(error, status), param=_name(said, "param"), code=_name(said, "code"))
 
 
 def said_error(server: str, said: Any) -> Fault:
@@ -38,6 +46,14 @@ def said_error(server: str, said: Any) -> Fault:
     status = int(code) if isinstance(code, int) or (isinstance(code, str) and STATUS.fullmatch(code)) else None
     kind = classify(status, (_name(said, "code"), _name(said, "type")), detail)
     return Fault(kind(f"{server} broke off: {detail}"), param=_name(said, "param"))
+
+
+def _own_status(error: ProviderError, status: int) -> int | None:
+    """The server's status, where it says the same as the error: SDKs ask again after 5xx, and wait after 429."""
+    if isinstance(error, RateLimited):
+        return 429
+    is_of_the_request = isinstance(error, UpstreamRejected | ContextTooLong | ContentRefused | Unsupported)
+    return None if is_of_the_request and status >= 500 else status  # noqa: PLR2004
 
 
 def _error_object(body: bytes) -> dict[str, Any]:

@@ -57,18 +57,24 @@ BY_STATUS: dict[int, type[ProviderError]] = {
 # Servers that give no code say it in words, and not all of them call it a 400.
 CONTEXT_STATUSES = frozenset({400, 422, 500})
 CONTEXT_WORDS = ("context length", "context size", "context window", "maximum context")
-# llama.cpp, of a model that sees nothing; it calls that a failure of its own.
-UNSUPPORTED_WORDS = ("image input is not supported",)
+# llama.cpp, of a model that sees nothing, and of a request that is no chat; it calls both failures of its own.
+BY_WORDS: dict[str, type[ProviderError]] = {
+    "image input is not supported": Unsupported,
+    "failed to parse messages": UpstreamRejected,
+    "failed to parse tools": UpstreamRejected,
+}
 
 
 def classify(status: int | None, names: tuple[str | None, ...], detail: str) -> type[ProviderError]:
     """The class of a server's error: its code and type say most, then its words, then the HTTP status.
 
-    But for llama.cpp's words of what it cannot do, which it gives the wrong type.
+    But for llama.cpp's words of what it cannot do or read, which it gives the wrong type: anybody could have it left
+    alone for everybody by asking badly.
     """
     said = detail.lower()
-    if any(words in said for words in UNSUPPORTED_WORDS):
-        return Unsupported
+    for words, kind in BY_WORDS.items():
+        if words in said:
+            return kind
     for name in names:
         if name in BY_NAME:
             return BY_NAME[name]

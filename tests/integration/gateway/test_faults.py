@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from common.settings import Settings
+from tests.contract.exchange import Exchange
 from tests.contract.scripted_server import API_KEY, Parting, ScriptedServer
 from tests.contract.troubles import HALFWAY, RETRY_AFTER_SECONDS, SAID_BEFORE, Trouble
 from tests.integration.api.serving import serving
@@ -150,6 +151,19 @@ async def test_failures_open_no_circuit_for_a_request_that_was_wrong(
     api: httpx.AsyncClient, server: ScriptedServer
 ) -> None:
     await asyncio.gather(*(chat(api, f"scripted-{Trouble.TOO_LONG}") for _ in range(7)))
+    assert len(server.exchanges) == 7
+
+
+async def test_a_request_that_its_server_takes_for_a_failure_of_its_own_is_the_client_s(
+    api: httpx.AsyncClient, server: ScriptedServer
+) -> None:
+    async def as_llama_cpp(exchange: Exchange) -> None:
+        await exchange.error(500, "Failed to parse tools: Missing tool type: true", kind="server_error")
+
+    server.scripts["good"] = as_llama_cpp
+    for _ in range(7):
+        refused = await chat(api, "good", tools=[True])
+        assert (refused.status_code, error_of(refused)["type"]) == (400, "invalid_request_error")
     assert len(server.exchanges) == 7
 
 

@@ -41,6 +41,8 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
         (501, "not_supported_error", "", Unsupported),
         (501, None, "", Unsupported),
         (500, "server_error", "Image input is not supported", Unsupported),
+        (500, "server_error", "Failed to parse tools: Missing tool type: true; tools = [\n  true\n]", UpstreamRejected),
+        (500, "server_error", "Failed to parse messages: Missing tool call name", UpstreamRejected),
         (502, None, "", Unavailable),
         (529, None, "", Unavailable),
         (302, None, "", BadUpstream),
