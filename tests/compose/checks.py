@@ -123,12 +123,12 @@ def inference(api: str, model_id: str, *, is_cold: bool) -> None:
     status, answer = request(f"{api}/inference", asked, within=DEADLINE_SECONDS)
     if status != 200 or not answer["response"] or answer["cold_start"] is not is_cold:
         sys.exit(f"POST /inference answered {status}: {answer}")
-    start = f", {answer['cold_start_ms']:.0f} ms of it to start" if is_cold else ""
+    start = f", after {answer['cold_start_ms']:.0f} ms to start" if is_cold else ""
     print(f"/inference: {answer['response']!r} in {answer['latency_ms']:.0f} ms{start}")
 
 
 def model(api: str, model_id: str) -> None:
-    eventually(lambda: request(f"{api}/status")[1]["nodes"], "a node in /status")
+    eventually(lambda: request(f"{api}/status")[1]["host"]["nodes"], "a node in /status")
     operation(api, "run", model_id)
     inference(api, model_id, is_cold=False)
     chat = {"model": model_id, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8}
