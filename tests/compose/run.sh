@@ -55,7 +55,7 @@ model_containers() { docker ps --all --quiet --filter "label=ultra.node=$ULTRA_N
 ask() { python3 tests/compose/checks.py "$@"; }
 
 check_build() {
-  docker compose build >"$scratch/build.log" 2>&1 || { tail -n 60 "$scratch/build.log" >&2; return 1; }
+  docker compose build "$@" >"$scratch/build.log" 2>&1 || { tail -n 60 "$scratch/build.log" >&2; return 1; }
 }
 
 check_analyses() { ask analyses "$(address backend 8000)" "$1"; }
@@ -97,6 +97,7 @@ check_first_start() {
 check_models_in_containers() {
   export COMPOSE_ENV_FILES=$scratch/.env COMPOSE_PROFILES=with-lifecycle
   export USE_MOCK=false  # it would answer in the model's place
+  check_build weights
   scripts/start-docker.sh -d --profile with-lifecycle
   ask model "$(address backend 8000)" local-smollm2
   [ -z "$(model_containers)" ] || fail "containers of models left behind: $(model_containers)"
