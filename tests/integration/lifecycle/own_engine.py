@@ -31,17 +31,23 @@ class OwnEngine:
         self.host = f"unix://{self._socket}"
 
     def start(self, *, keeps_containers: bool = False) -> None:
-        """Returns when it answers. Containers that ran when it died run on, or are told to stop, as Docker does it."""
+        """Containers that ran when it died run on, or are told to stop before it answers, as Docker does it.
+
+        It ends with whoever started it, by which Linux means the thread: call it from one that stays.
+        """
         self._pid_file.unlink(missing_ok=True)
         if not Path("/sys/class/net", self._bridge).exists():
             _ip("link", "add", "name", self._bridge, "type", "bridge")
             _ip("address", "add", f"10.212.{os.getpid() % 256}.1/24", "dev", self._bridge)
         settings = self._folder / "daemon.json"
         settings.write_text(json.dumps(self._settings(keeps_containers=keeps_containers)))
+        command = ["setpriv", "--pdeathsig", "TERM", "dockerd", "--config-file", str(settings)]
         with (self._folder / "dockerd.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ["dockerd", "--config-file", settings], stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def wait(self) -> None:
+        """Returns when it answers."""
+        assert self._process is not None
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -86,6 +92,7 @@ class OwnEngine:
         """It lives, and has no container, and no network but Docker's own."""
         if self._process is not None and self._process.poll() is not None:
             self.start()
+            self.wait()
         if containers := self.docker("ps", "-aq"):
             self.docker("rm", "-f", "-v", *containers)
         if networks := self.docker("network", "ls", "-q", "--filter", "type=custom"):

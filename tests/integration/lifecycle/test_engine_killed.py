@@ -37,6 +37,7 @@ def own_engine(docker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     engine = OwnEngine(tmp_path_factory.mktemp("engine"))
     engine.start()
     try:
+        engine.wait()
         engine.load(docker)
         yield engine
     finally:
@@ -88,7 +89,8 @@ async def test_an_engine_that_is_killed_loses_no_request_and_no_container(
     before = await station.look(MODEL)
     await asyncio.to_thread(own_engine.kill)
     asked.append(infer(api))
-    await asyncio.to_thread(own_engine.start, keeps_containers=keeps_containers)
+    own_engine.start(keeps_containers=keeps_containers)
+    await asyncio.to_thread(own_engine.wait)
     async with asyncio.timeout(CONVERGED_SECONDS):
         responses = await asyncio.gather(*asked)
         row = await settled(station)
@@ -116,6 +118,7 @@ async def test_a_container_that_an_engine_died_removing_is_removed_and_holds_up_
     own_engine.kill()
     own_engine.change(half, Dead=True)
     own_engine.start(keeps_containers=True)
+    own_engine.wait()
     assert own_engine.docker("inspect", "--format", "{{.State.Status}}", half) == ["dead"]
     station.start_worker(DOCKER_HOST=own_engine.host)
     await station.left(half)
