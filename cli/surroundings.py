@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from cli.embedded.datadir import DataDir, default_data_dir
+from cli.embedded.datadir import REPLACEABLE, DataDir, default_data_dir
 from common.settings import Settings
 
 
@@ -34,6 +34,10 @@ class Surroundings:
             value = getattr(self.settings, setting.lower())
             return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         return self.stack.get(setting) if self.stack else None
+
+    def missing(self) -> dict[str, str]:
+        """What an environment lacks to reach the servers of the running stack: those that the user did not name."""
+        return {name: value for name in REPLACEABLE if not self.is_named(name) and (value := self.find(name))}
 
 
 def look_around(settings: Settings, data_dir: Path | None = None) -> Surroundings:

@@ -20,14 +20,17 @@ def up(
         Path | None, typer.Option(help="Where everything is kept; ~/.local/share/ultrallm if left out.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=32, help="Worker processes of each kind.")] = 1,
+    lifecycle: Annotated[
+        bool, typer.Option("--lifecycle", help="Models in containers too: needs Docker and `make runner-image`.")
+    ] = False,
 ) -> None:
     """Start the whole system on this machine: Postgres, Valkey, a small model, workers and the API.
 
     DATABASE_URL, REDIS_URL and MODEL_RUNNER_URL name servers to use instead of starting those.
     Ctrl-C stops everything; the data stays.
     """
-    from cli.embedded.datadir import default_data_dir
-    from cli.embedded.plan import EVERYTHING, REPLACEABLE
+    from cli.embedded.datadir import REPLACEABLE, default_data_dir
+    from cli.embedded.plan import EVERYTHING, LIFECYCLE
     from common.errors import ConfigError
     from common.settings import load_settings
 
@@ -37,6 +40,7 @@ def up(
         typer.echo(f"error: {error.message}", err=True)
         raise typer.Exit(1) from error
     needs_model = settings.enable_model_runner and not settings.use_mock
+    parts = [part for part in EVERYTHING if part != "model" or needs_model] + [LIFECYCLE] * lifecycle
     # Those named in .env count as much as those in the environment; the supervisor reads only the latter.
     named = {
         name: _plain(getattr(settings, name.lower()))
@@ -48,7 +52,7 @@ def up(
         *("--port", str(settings.ultra_port if port is None else port)),
         *("--data-dir", str(data_dir or default_data_dir(os.environ))),
         *("--workers", str(workers)),
-        *("--only", ",".join(part for part in EVERYTHING if part != "model" or needs_model)),
+        *("--only", ",".join(parts)),
     ]
     # The supervisor lives as long as the stack: it replaces this process, and its memory.
     command = [sys.executable, "-P", "-m", "cli.embedded", *arguments]

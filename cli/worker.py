@@ -1,5 +1,6 @@
 """`ultra worker`."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -24,7 +25,11 @@ def worker(
         int | None, typer.Option(min=0, max=1023, help="The GPU of a gpu worker, as nvidia-smi counts.")
     ] = None,
 ) -> None:
-    """Run a worker. Start as many as you like, on as many machines as share the database and the broker."""
+    """Run a worker. Start as many as you like, on as many machines as share the database and the broker.
+
+    Without DATABASE_URL and REDIS_URL it works for the `ultra up` that runs on this machine.
+    """
+    from cli.surroundings import look_around
     from common.errors import ConfigError
     from common.settings import load_settings
     from worker.kinds import KINDS
@@ -38,12 +43,16 @@ def worker(
     if (kind == GPU) != (device is not None):
         raise typer.BadParameter("`gpu` and `--device N` go together")
     try:
+        # into the environment: whatever the worker starts is to find them too
+        os.environ |= look_around(load_settings()).missing()
+        load_settings.cache_clear()
+        settings = load_settings()
         if kind == LIFECYCLE:
-            code = run_lifecycle_worker(load_settings(), node=name)
+            code = run_lifecycle_worker(settings, node=name)
         elif device is not None:
-            code = run_gpu_worker(load_settings(), device, threads=concurrency, name=name)
+            code = run_gpu_worker(settings, device, threads=concurrency, name=name)
         else:
-            code = run_worker(load_settings(), KINDS[kind], threads=concurrency, name=name)
+            code = run_worker(settings, KINDS[kind], threads=concurrency, name=name)
     except ConfigError as error:
         typer.echo(f"error: {error.message}", err=True)
         code = 1

@@ -22,6 +22,9 @@ from pathlib import Path
 
 from cli.embedded.errors import CannotStart
 
+# The settings that name servers: who names one has it used in the place of ours.
+REPLACEABLE = ("DATABASE_URL", "REDIS_URL", "MODEL_RUNNER_URL")
+
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:
     """Where the XDG base directory specification wants it."""

@@ -13,17 +13,20 @@ from cli.embedded.part import Part
 from cli.embedded.ports import LOOPBACK, free_port
 from cli.embedded.postgres import postgres_parts, postgres_url, prepare_postgres, release_postgres
 from cli.embedded.probes import worker_consumes
-from cli.embedded.program import WorkerProbe, api_part, migration_part, worker_parts
+from cli.embedded.program import WorkerProbe, api_part, lifecycle_part, migration_part, worker_parts
 from cli.embedded.valkey import valkey_part, valkey_url
 
-REPLACEABLE = ("DATABASE_URL", "REDIS_URL", "MODEL_RUNNER_URL")
 SERVERS = ("postgres", "valkey", "model")
 EVERYTHING = (*SERVERS, "ultra")
+# What is started only for who asks for it: models in containers need Docker.
+LIFECYCLE = "lifecycle"
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked for. `only` names what to start: servers, and `ultra` for migrations, workers and API."""
+    """What was asked for. `only` names what to start: servers, `ultra` for migrations, workers and API, and with
+    those `lifecycle` for the worker that looks after models in containers.
+    """
 
     data_dir: Path
     host: str = "127.0.0.1"
@@ -74,6 +77,8 @@ def make_plan(wish: Wish, data: DataDir, environment: Mapping[str, str], cleanup
         after = frozenset({"migrate"}) | servers & {"valkey"}
         plan.parts.append(migration_part(servers, plan.settings))
         plan.parts += worker_parts(wish.workers, after, plan.settings, probe)
+        if LIFECYCLE in wish.only:
+            plan.parts.append(lifecycle_part(after, plan.settings, probe))
         plan.parts.append(api_part(wish.host, wish.port, after, plan.settings))
     return plan
 
@@ -98,6 +103,7 @@ def parse_only(text: str) -> frozenset[str]:
         CannotStart: a name that is none.
     """
     names = frozenset(text.split(","))
-    if unknown := names - set(EVERYTHING):
-        raise CannotStart(f"No part {', '.join(sorted(unknown))}: choose from {', '.join(EVERYTHING)}.")
+    known = (*EVERYTHING, LIFECYCLE)
+    if unknown := names - set(known):
+        raise CannotStart(f"No part {', '.join(sorted(unknown))}: choose from {', '.join(known)}.")
     return names

@@ -34,7 +34,7 @@ def valkey_pong(host: str, port: int, password: str) -> Probe:
 
 def worker_consumes(host: str, port: int, password: str, kind: str, node: str) -> Probe:
     """Ready when a worker of this kind and node has proved that it consumes (`worker/canary.py`)."""
-    name = re.compile(rf"{kind}\.\d+@{node}")
+    name = re.compile(rf"{kind}\.\d+@{re.escape(node)}")
     # the records of all names, in one question
     question = f"SORT {WORKERS_KEY} BY nosort GET {worker_key('*')}"
 

@@ -1,6 +1,7 @@
 """Our own processes as parts: migrations, workers, API."""
 
 import secrets
+import socket
 import sys
 from collections.abc import Callable, Mapping
 
@@ -48,6 +49,18 @@ def worker_parts(
             for kind in WORKER_KINDS
         ]
     return parts
+
+
+def lifecycle_part(after: frozenset[str], settings: Mapping[str, str], probe: WorkerProbe | None) -> Part:
+    """The worker of this machine's models in containers. It is up before Docker is: it waits for it."""
+    return Part(
+        name="worker-lifecycle",
+        command=(*ULTRA, "worker", "lifecycle"),
+        probe=probe("lifecycle", socket.gethostname()) if probe else _runs,
+        after=after,
+        stage=3,
+        environment=settings,
+    )
 
 
 def api_part(host: str, port: int, after: frozenset[str], settings: Mapping[str, str]) -> Part:

@@ -11,9 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from cli.embedded.datadir import DataDir
+from cli.embedded.datadir import REPLACEABLE, DataDir
 from cli.embedded.errors import StackError
-from cli.embedded.plan import REPLACEABLE
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.embedded.plan import REPLACEABLE
+from cli.embedded.datadir import REPLACEABLE
 from cli.embedded.ports import free_port
 from cli.embedded.processes import started_at
 from cli.embedded.stack import Stack
@@ -125,6 +125,30 @@ def test_a_worker_that_is_killed_is_replaced_and_people_are_told(tmp_path: Path)
         assert "worker-cloud-1 was killed by SIGKILL; starting it again in 0.5 s" in running.said
         assert httpx.get(f"{running.url}/health", timeout=10).status_code == 200
         assert running.interrupt() == 0
+
+
+def test_models_in_containers_are_looked_after_if_asked_for_docker_or_not(tmp_path: Path) -> None:
+    nowhere = f"unix://{tmp_path}/no-docker.sock"
+    with up(tmp_path / "data", "--lifecycle", "--port", "0", DOCKER_HOST=nowhere, **NO_MODEL) as running:
+        assert "worker-lifecycle up in" in running.said  # it consumes
+        assert "worker-lifecycle" in pids_of(tmp_path / "data")
+
+
+def test_a_worker_started_beside_it_works_for_it(tmp_path: Path) -> None:
+    def controls(running: Up) -> int:
+        workers: dict[str, int] = httpx.get(f"{running.url}/health", timeout=10).json()["checks"]["workers"]
+        return workers["control"]
+
+    with up(tmp_path / "ultrallm", "--port", "0", **NO_MODEL) as running:
+        assert controls(running) == 1
+        command = [*ULTRA, "worker", "control", "--name", "beside"]
+        here = environment({"XDG_DATA_HOME": str(tmp_path), **NO_MODEL})
+        with subprocess.Popen(command, env=here, cwd=tmp_path, stderr=subprocess.DEVNULL) as worker:
+            try:
+                until(lambda: controls(running) == 2, "both consume", PATIENCE_SECONDS)
+            finally:
+                worker.terminate()
+            assert worker.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_start_right_after_a_kill_takes_over(tmp_path: Path) -> None:
