@@ -24,6 +24,9 @@ def worker(
     device: Annotated[
         int | None, typer.Option(min=0, max=1023, help="The GPU of a gpu worker, as nvidia-smi counts.")
     ] = None,
+    stop_models: Annotated[
+        bool, typer.Option("--stop-models", help="A lifecycle worker that stops has its models stop too.")
+    ] = False,
 ) -> None:
     """Run a worker. Start as many as you like, on as many machines as share the database and the broker.
 
@@ -48,7 +51,7 @@ def worker(
         load_settings.cache_clear()
         settings = load_settings()
         if kind == LIFECYCLE:
-            code = run_lifecycle_worker(settings, node=name)
+            code = run_lifecycle_worker(settings, node=name, takes_models_along=stop_models)
         elif device is not None:
             code = run_gpu_worker(settings, device, threads=concurrency, name=name)
         else:

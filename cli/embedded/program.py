@@ -12,6 +12,8 @@ ULTRA = (sys.executable, "-P", "-m", "cli")
 WORKER_KINDS = ("control", "cloud", "local")
 # A worker drains for ULTRA_DRAIN_SECONDS (5) and puts back what is left.
 WORKER_STOP_SECONDS = 12.0
+# Its models drain, and are waited for.
+LIFECYCLE_STOP_SECONDS = 20.0
 
 WorkerProbe = Callable[[str, str], Probe]
 """From a kind and a node's name to whether that worker works."""
@@ -52,14 +54,15 @@ def worker_parts(
 
 
 def lifecycle_part(after: frozenset[str], settings: Mapping[str, str], probe: WorkerProbe | None) -> Part:
-    """The worker of this machine's models in containers. It is up before Docker is: it waits for it."""
+    """The worker of this machine's models in containers, which stop with it. It is up before Docker is, and waits."""
     return Part(
         name="worker-lifecycle",
-        command=(*ULTRA, "worker", "lifecycle"),
+        command=(*ULTRA, "worker", "lifecycle", "--stop-models"),
         probe=probe("lifecycle", socket.gethostname()) if probe else _runs,
         after=after,
         stage=3,
         environment=settings,
+        stop_seconds=LIFECYCLE_STOP_SECONDS,
     )
 
 

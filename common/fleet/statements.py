@@ -57,6 +57,15 @@ RETIRE = text(
     """
 ).bindparams(bindparam("wanted_at", type_=_TIME))
 
+RETIRE_ALL = text(
+    """
+    UPDATE models SET is_wanted = false, queued_at = NULL, reason = :reason, changed_at = now(),
+                      drain_seconds = CAST(:drain_seconds AS float)
+    WHERE node = :node AND is_wanted
+    RETURNING id
+    """
+)
+
 # A wish that came while the last container left is not overwritten: it is planned for next.
 SHOW = text(
     """

@@ -80,6 +80,10 @@ class FleetStore:
             sql.RETIRE.bindparams(model=model, wanted_at=wanted_at, reason=reason, node=self._node)
         )
 
+    async def retire_all(self, reason: str, drain_seconds: float) -> None:
+        """Have all of this node's models stop, whoever asked for them, within so many seconds."""
+        await self._run(sql.RETIRE_ALL.bindparams(node=self._node, reason=reason, drain_seconds=drain_seconds))
+
     async def show(self, model: str, state: State, reason: str | None) -> bool:
         """Write state and reason. `ready` forgets the queue, `stopped` the claim; False if it is another node's."""
         return await self._happened(sql.SHOW.bindparams(model=model, state=state, reason=reason, node=self._node))

@@ -1,7 +1,8 @@
 """The lifecycle worker of a node: what it is made of, and how it is started.
 
 A Celery worker with one thread, whose messages only wake the loop that does the work. It is the one process that
-holds the Docker socket. Stopping it stops no model: the next one finds them as they are.
+holds the Docker socket. Stopping it stops no model, unless it was started to take them along: the next one finds them
+as they are.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from common.doorbell import RECONCILE, lifecycle_queue
 from common.ending import end
 from common.events import EventLog
 from common.fleet import logs
+from common.fleet.contracts import LABEL_NODE
 from common.fleet.store import FleetStore
 from common.logs import configure_logging
 from common.settings import Settings
@@ -52,6 +54,10 @@ from worker.threads import Threads
 
 # Docker, Postgres and the broker may come up after us.
 RETRY_SECONDS = 2.0
+# What a model may take to finish when its worker takes it along, and how long the worker waits for all of them.
+LAST_DRAIN_SECONDS = 5.0
+LEAVE_SECONDS = 15.0
+LEAVE_LOOK_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -61,15 +67,15 @@ def lifecycle_kind(node: str) -> Kind:
     return Kind("lifecycle", (lifecycle_queue(node),), threads=1)
 
 
-def run_lifecycle_worker(settings: Settings, *, node: str | None = None) -> int:
-    """Look after this node's models until told to stop; returns the exit code."""
+def run_lifecycle_worker(settings: Settings, *, node: str | None = None, takes_models_along: bool = False) -> int:
+    """Look after this node's models until told to stop, and stop them too if so wished; returns the exit code."""
     configure_logging(settings)
     os.nice(NICENESS)
     node = node or settings.ultra_node or socket.gethostname()
     kind = lifecycle_kind(node)
     hostname = process_name(kind, None)  # of this process: the node is in its queue
     app = create_app(settings)
-    runtime = LifecycleRuntime(settings, kind, hostname, node, app)
+    runtime = LifecycleRuntime(settings, kind, hostname, node, app, takes_models_along=takes_models_along)
     register(app, runtime)
     return consume(app, runtime, kind.queues, hostname, ["--pool=solo"])
 
@@ -91,8 +97,18 @@ def register(app: BatchingCelery, runtime: "LifecycleRuntime") -> None:
 class LifecycleRuntime:
     """The loop thread and everything that lives on it."""
 
-    def __init__(self, settings: Settings, kind: Kind, name: str, node: str, app: BatchingCelery) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kind: Kind,
+        name: str,
+        node: str,
+        app: BatchingCelery,
+        *,
+        takes_models_along: bool = False,
+    ) -> None:
         self._settings = settings
+        self._takes_models_along = takes_models_along
         self._node = node
         self._loop_thread = LoopThread()
         self.canary = Canary(
@@ -132,7 +148,7 @@ class LifecycleRuntime:
         self.canary.stop()
 
     def close(self) -> None:
-        """Stop everything but the models."""
+        """Stop everything; the models go on unless they are to be taken along."""
         self.canary.join()
         self._loop_thread.run(self._close())
         self._loop_thread.stop()
@@ -230,7 +246,25 @@ class LifecycleRuntime:
     def _entries(self) -> Mapping[str, LocalModel]:
         return {name: entry for name, entry in self._catalog.value.entries.items() if isinstance(entry, LocalModel)}
 
+    async def _stop_models(self) -> None:
+        """Those that are slower than their time are left to the next worker."""
+        store = FleetStore(self._database, self._node)
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await store.retire_all("Its worker stopped.", LAST_DRAIN_SECONDS)
+                installation = str(await store.installation())
+                self._wake()
+                while await self._has_containers(installation):  # noqa: ASYNC110  # Docker has no event for "none left"
+                    await asyncio.sleep(LEAVE_LOOK_SECONDS)
+        except (EngineError, SQLAlchemyError, OSError) as error:
+            logger.warning("models left as they are: %s", error or "they took too long to stop")
+
+    async def _has_containers(self, installation: str) -> bool:
+        return any(one.labels.get(LABEL_NODE) == self._node for one in await self._engine.ours(installation))
+
     async def _close(self) -> None:
+        if self._takes_models_along and self._reconciler is not None:
+            await self._stop_models()
         await end(self._background)
         await self._presence.remove()
         await self._report.send()

@@ -72,11 +72,11 @@ class Station:
         replacement.rename(self._folder / "models.yaml")
         return model_id
 
-    def start_worker(self, node: str = NODE, **environment: str) -> subprocess.Popen[bytes]:
+    def start_worker(self, node: str = NODE, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         log = self._folder / f"worker-{len(self._workers)}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                [ULTRA, "worker", "lifecycle", "--node", node],
+                [ULTRA, "worker", "lifecycle", "--node", node, *options],
                 env=self._environment | environment,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

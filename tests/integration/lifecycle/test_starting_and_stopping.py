@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.lifecycle.station import Station, ask
+from tests.integration.lifecycle.station import NODE, Station, ask
 
 pytestmark = pytest.mark.docker
 
@@ -26,6 +26,19 @@ async def test_a_model_that_is_to_stop_leaves_nothing_behind(station: Station) -
     await station.gone(model)
     assert await station.sql("SELECT * FROM instances") == []
     assert await station.kinds(model) == ["created", "ready", "stopping", "removed"]
+
+
+async def test_a_worker_that_takes_its_models_along_lets_them_finish_first(station: Station) -> None:
+    busy, other = station.has("busy"), station.has("other")
+    worker = station.start_worker(NODE, "--stop-models")
+    row, _ = await asyncio.gather(station.ready(busy), station.ready(other))
+    asking = asyncio.create_task(ask(row, seconds=3))
+    await station.until(busy, lambda row: row["health"] and row["health"]["in_flight"])
+    worker.terminate()
+    assert (await asking)[0] == 200
+    assert await asyncio.to_thread(worker.wait, 30) == 0
+    for model in (busy, other):
+        assert (await station.gone(model))["is_wanted"] is False
 
 
 async def test_many_that_ask_at_once_start_one_container(station: Station) -> None:
