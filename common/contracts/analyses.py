@@ -29,7 +29,10 @@ def _not_blank(value: str) -> str:
 MAX_FALLBACKS = 16
 Names = Annotated[list[ModelName], Field(max_length=MAX_FALLBACKS)]
 StorableText = Annotated[str, AfterValidator(_without_nul)]
-Prompt = Annotated[StorableText, Field(min_length=1, max_length=500_000), AfterValidator(_not_blank)]
+# Its length comes first: after a validator of ours pydantic speaks of items rather than of characters.
+Prompt = Annotated[
+    str, StringConstraints(min_length=1, max_length=500_000), AfterValidator(_without_nul), AfterValidator(_not_blank)
+]
 
 
 class AnalysisOptions(BaseModel):
