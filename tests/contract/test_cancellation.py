@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -49,7 +50,8 @@ async def test_a_consumer_cancelled_before_the_first_token_stops_the_server(
     troubled: Troubled, trouble: Trouble
 ) -> None:
     require(troubled, trouble)
-    waiting = asyncio.create_task(complete(troubled.provider, troubled.troubled(trouble)))
+    patient = replace(troubled.troubled(trouble), timeout_seconds=PATIENCE_SECONDS)
+    waiting = asyncio.create_task(complete(troubled.provider, patient))
     await troubled.until_asked()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
