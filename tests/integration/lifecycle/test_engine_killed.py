@@ -79,8 +79,19 @@ async def api(settings: Settings, team: Workers) -> AsyncIterator[httpx.AsyncCli
         yield client
 
 
-@pytest.mark.parametrize("keeps_containers", [False, True], ids=["its containers stop", "its containers run on"])
-@pytest.mark.parametrize("moment", ["is made", "loads", "serves", "drains"])
+@pytest.mark.parametrize(
+    ("moment", "keeps_containers"),
+    [
+        ("is made", False),
+        ("loads", False),
+        ("loads", True),
+        ("serves", False),
+        ("serves", True),
+        ("drains", False),
+        ("drains", True),
+    ],
+    ids=lambda value: {False: "and its containers stop", True: "and its containers run on"}.get(value, value),
+)
 async def test_an_engine_that_is_killed_loses_no_request_and_no_container(
     station: Station, own_engine: OwnEngine, api: httpx.AsyncClient, moment: str, keeps_containers: bool
 ) -> None:

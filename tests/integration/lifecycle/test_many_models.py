@@ -19,7 +19,7 @@ from tests.integration.lifecycle.station import Station, docker
 pytestmark = pytest.mark.docker
 
 SEED = 20261121
-ASKING_SECONDS = 40.0
+ASKING_SECONDS = 30.0
 CLIENTS = 12
 # Each is charged 64 MiB beyond what it says: two of the small ones fit, three do not, and the large one only alone.
 LIMIT_MIB = 1100
