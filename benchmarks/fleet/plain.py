@@ -3,7 +3,8 @@
 import http.client
 import time
 from contextlib import suppress
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from benchmarks.fleet import engine
 from benchmarks.fleet.client import Client
@@ -11,9 +12,14 @@ from benchmarks.fleet.ours import LOOK_SECONDS, START_SECONDS
 from benchmarks.processes import free_port
 from common.fleet.contracts import RUNNER_PORT
 
+NETWORK = "ultra-bench-plain"
+
 
 class Plain:
-    """Starts one container at a time; `like` is what the engine knows of a container of ours."""
+    """Starts one container at a time; `like` is what the engine knows of a container of ours.
+
+    It has a network of its own, for the engine's default one may be gone: other engines on a machine take it along.
+    """
 
     def __init__(self, like: dict[str, Any]) -> None:
         self._container = ""
@@ -25,12 +31,22 @@ class Plain:
             like["Config"]["Image"],
         ]
 
+    def __enter__(self) -> Self:
+        engine.docker("network", "create", NETWORK)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        engine.docker("network", "rm", NETWORK)
+
     def run(self) -> float:
         """Start it; the seconds from the command to a 200 of its `/ready`, which has generated a token by then."""
         port = free_port()
         publish = f"--publish=127.0.0.1:{port}:{RUNNER_PORT}"
         began = time.perf_counter()
-        [self._container] = engine.docker("run", "--detach", publish, *self._arguments)
+        [self._container] = engine.docker("run", "--detach", f"--network={NETWORK}", publish, *self._arguments)
         while not _is_ready(port):
             if time.perf_counter() - began > START_SECONDS:
                 raise TimeoutError("the plain container is not ready")

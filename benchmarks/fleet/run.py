@@ -83,7 +83,7 @@ def _measure(ours: Ours, plan: Plan, only: set[str], progress: Progress) -> tupl
 
     ours.run()
     [container] = ours.containers()
-    plain = Plain(engine.inspected(container))
+    like = engine.inspected(container)
     added: list[Added] = []
     profile: list[list[float]] = []
     if "answers" in only:
@@ -93,11 +93,9 @@ def _measure(ours: Ours, plan: Plan, only: set[str], progress: Progress) -> tupl
             if trips:
                 profile = stages.read(ours, trips)
     ours.stop()
-    try:
-        if "starts" in only:
+    if "starts" in only:
+        with Plain(like) as plain:
             added.insert(0, starts.measured(ours, plain, plan.starts, steps("cold starts", plan.starts)))
-    finally:
-        plain.stop()
     left = cycles.measured(ours, plan.cycles, steps("cycles", plan.cycles)) if "cycles" in only else []
     tables = [added_markdown(added)] if added else []
     if profile:
