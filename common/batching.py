@@ -11,10 +11,10 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Result]):
     """Turns many concurrent `submit(item)` into few `flush(items)`.
 
-    A lone item waits `linger_seconds` for company, none by default; under load the batch grows to what
-    arrived during the flush before it. `flush` returns one result an item, in order; if it raises,
-    every submitter of that batch gets the exception. Where `is_of_one` says that the exception is one item's fault,
-    each is flushed alone, so that the others do not pay for it. Belongs to one event loop.
+    Under load a batch grows to what arrived during the flush before it. Where company can be expected, for the last
+    batch had some, an item waits `linger_seconds` for it, by default not at all. `flush` returns one result an item,
+    in order; if it raises, every submitter of that batch gets the exception. Where `is_of_one` says that the exception
+    is one item's fault, each is flushed alone, so that the others do not pay for it. Belongs to one event loop.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Batcher(Generic[Item, Result]):
         self._max_items = max_items
         self._linger_seconds = linger_seconds
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._has_company = False
         self._runner: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
@@ -44,8 +45,9 @@ class Batcher(Generic[Item, Result]):
         try:
             while self._waiting:
                 # Even a linger of nothing is one turn of the loop: what is ready now joins the batch.
-                await asyncio.sleep(self._linger_seconds)
+                await asyncio.sleep(self._linger_seconds if self._has_company else 0)
                 batch, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
+                self._has_company = len(batch) > 1
                 await self._flush_batch(batch)
         finally:
             self._runner = None

@@ -5,7 +5,7 @@ from typing import Any
 from common.doorbell import ADVANCE, RUN_CALL
 from worker.app import BatchingCelery
 from worker.canary import CANARY
-from worker.dispatch import ring, send_rounds
+from worker.dispatch import send_rounds
 from worker.runtime import Runtime
 
 
@@ -17,12 +17,13 @@ def register(app: BatchingCelery, runtime: Runtime) -> None:
     def run_call(self: Any, call_id: str) -> bool:
         """Run one call; safe to deliver twice. Returns whether it completed its round: the chord's body then fires.
 
-        Never raises. A call that the sweep rang for alone has no chord, and advances its job itself.
+        Never raises. A call that is alone, in its round or because the sweep rang for it, has no chord, and its job
+        is advanced here.
         """
         with threads.at_work():
             job_id = runtime.run_call(call_id)
             if job_id is not None and self.request.chord is None:
-                ring(app, job_ids=[job_id])
+                send_rounds(app, runtime.advance([job_id]))
         return job_id is not None
 
     @app.task(name=ADVANCE)  # type: ignore[untyped-decorator]

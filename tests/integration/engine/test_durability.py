@@ -38,6 +38,17 @@ async def test_split_kinds_of_worker_share_a_job(desk: Desk, team: Workers) -> N
     assert job["result"]["claims"]
 
 
+async def test_who_ran_the_one_call_of_a_round_takes_its_job_on(desk: Desk, team: Workers) -> None:
+    control = team.start("control")
+    team.start("cloud")
+    job_id = await desk.submit(SLOW, merge=False)
+    await desk.until(job_id, is_running)
+    # nobody is left who consumes `control`, or sweeps
+    control.send_signal(signal.SIGKILL)
+    control.wait(10)
+    assert (await desk.ended(job_id))["status"] == "completed"
+
+
 async def test_a_killed_workers_calls_are_run_by_another(desk: Desk, team: Workers) -> None:
     victim = team.start()
     job_id = await desk.submit(SLOW, SLOW, merge=False)

@@ -70,3 +70,19 @@ async def test_one_items_fault_is_no_other_items() -> None:
     batcher = Batcher(flush, is_of_one=lambda error: isinstance(error, ValueError))
     first, odd, last = await asyncio.gather(*map(batcher.submit, (1, 2, 3)), return_exceptions=True)
     assert (first, type(odd), last) == (2, ValueError, 6)
+
+
+async def test_an_item_waits_for_company_only_where_the_last_batch_had_some() -> None:
+    flush = Doubler()
+    batcher = Batcher(flush, linger_seconds=60)
+    # a minute's wait would be a failure here
+    async with asyncio.timeout(10):
+        assert await batcher.submit(1) == 2
+        assert await batcher.submit(2) == 4
+        await asyncio.gather(batcher.submit(3), batcher.submit(4))
+    late = asyncio.create_task(batcher.submit(5))
+    await asyncio.wait([late], timeout=0.05)
+    assert not late.done()
+    assert flush.batches == [[1], [2], [3, 4]]
+    late.cancel()
+    await asyncio.gather(late, return_exceptions=True)
