@@ -17,6 +17,7 @@ from common.database.faults import is_of_a_row
 from common.errors import AppError, InstanceGone, NotStarted
 from common.events import EventSink
 from common.fleet.queues import own_queue
+from common.fleet.refusals import MAX_REFUSALS
 from common.routing import (
     PREFERENCE,
     RETRYABLE,
@@ -39,8 +40,6 @@ from worker.recording import Recorder
 from worker.store import Claim, Store
 from worker.trip import Trip
 
-# Each time the model had been started anew, or its node had looked at it: more than this is no bad luck.
-MAX_REFUSALS = 5
 # Calls of this process that wait for their model without a thread; those beyond wait with one.
 MAX_ALONE = 1000
 
@@ -226,7 +225,7 @@ class CallRunner:
 
     async def _answer(self, claim: Claim, entry: ModelEntry) -> Answer:
         """A container that was leaving has done nothing: the call is put again, as if it had never been."""
-        for _ in range(MAX_REFUSALS):
+        for _ in range(MAX_REFUSALS - 1):
             with suppress(InstanceGone):
                 return await self._asker.ask(claim, entry)
         return await self._asker.ask(claim, entry)

@@ -20,14 +20,12 @@ from common.catalog.local import LocalModel
 from common.errors import InstanceGone
 from common.fleet.contracts import Endpoint
 from common.fleet.fleet import Fleet
-from common.fleet.refusals import REFUSALS
+from common.fleet.refusals import MAX_REFUSALS, REFUSALS
 from common.providers.http import Proxies
 from common.settings import Settings
 
 Answer = TypeVar("Answer")
 
-# Containers of one model that refuse a request one after another because they leave: more is no bad luck.
-MAX_REFUSALS = 5
 # The longest that a container which was told to stop goes on with what it has begun.
 LEAVING_SECONDS = 3600.0
 
