@@ -88,9 +88,12 @@ class Upstreams:
             self.answered(entry)
             return
         if self._stalls.is_recent:  # what ran out while we slept says nothing about the server either
+            self.unheard(entry)
             return
         # A deadline of the caller's own says nothing about the server: nobody opens a circuit for others.
-        if not (isinstance(error, Timeout) and call.parameters.timeout_seconds is not None):
+        if isinstance(error, Timeout) and call.parameters.timeout_seconds is not None:
+            self.unheard(entry)
+        else:
             await self.circuits.failed(_key(entry))
         if not entry.local and entry.provider != "mock" and self._settings.use_local_models_when_offline:
             await self.connectivity.suspect()

@@ -218,9 +218,16 @@ class CallRunner:
         started = {"call": str(claim.call_id), "model": claim.model, "asked": entry.id, "attempt": claim.attempt}
         self._events.append(claim.job_id, "call.started", started)
         trip.asked_at = time.perf_counter()
-        answer = await self._answer(claim, entry)
-        self._upstreams.answered(entry)
+        try:
+            answer = await self._answer(claim, entry)
+        except asyncio.CancelledError:
+            self._upstreams.unheard(entry)
+            raise
         # a cached answer made no request
+        if answer.cached:
+            self._upstreams.unheard(entry)
+        else:
+            self._upstreams.answered(entry)
         return answer.model_copy(update={"attempts": trip.attempts - answer.cached, "history": trip.history})
 
     async def _answer(self, claim: Claim, entry: ModelEntry) -> Answer:

@@ -6,7 +6,14 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from common.catalog.catalog import Catalog
+from common.catalog.entry import ModelEntry
 from common.circuits import Circuits
+from common.contracts.calls import Call, Parameters
+from common.errors import Timeout
+from common.providers.registry import Providers
+from common.settings import Settings
+from common.upstreams import Upstreams
 
 KEY = "openai/gpt-4o"
 PATIENCE_SECONDS = 10
@@ -127,3 +134,19 @@ async def test_a_healthy_model_costs_no_round_trip_and_an_absent_redis_no_call()
     await one.drain()
     assert await one.blocked_seconds(KEY) == 0
     await away.aclose()
+
+
+async def test_a_deadline_of_the_caller_s_own_leaves_the_probe_to_others(redis: "Redis") -> None:
+    here, there = circuits(redis), circuits(redis)
+    entry = ModelEntry(id="openai-gpt4o", provider="openai", name="gpt-4o")
+    settings, catalog = Settings(), Catalog({entry.id: entry}, {})
+    upstreams = Upstreams(settings, lambda: catalog, Providers(settings, lambda: catalog), here)
+    hurried = Call(model=entry.id, messages=(), parameters=Parameters(timeout_seconds=0.1))
+    await broken(here)
+    await there.refresh()
+    await until_probed(here)
+    assert await there.blocked_seconds(KEY) > 0
+    await upstreams.failed(entry, hurried, Timeout("It took longer than 0.1 s."))
+    await here.drain()
+    assert await there.blocked_seconds(KEY) == 0
+    await upstreams.connectivity.close()
