@@ -138,7 +138,7 @@ async def test_a_healthy_model_costs_no_round_trip_and_an_absent_redis_no_call()
 
 async def test_a_deadline_of_the_caller_s_own_leaves_the_probe_to_others(redis: "Redis") -> None:
     here, there = circuits(redis), circuits(redis)
-    entry = ModelEntry(id="openai-gpt4o", provider="openai", name="gpt-4o")
+    entry = ModelEntry(id="openai-gpt4o", provider="openai", name="gpt-4o", local=False)
     settings, catalog = Settings(), Catalog({entry.id: entry}, {})
     upstreams = Upstreams(settings, lambda: catalog, Providers(settings, lambda: catalog), here)
     hurried = Call(model=entry.id, messages=(), parameters=Parameters(timeout_seconds=0.1))
