@@ -26,7 +26,7 @@ from common.contracts.fleet import InferenceRequest
 from common.contracts.patterns import Pattern
 from common.database import jobs
 from common.documents import analysis_links
-from common.doorbell import Doorbell
+from common.doorbell import CONTROL_QUEUE, Doorbell
 from common.errors import DependencyDown, IdempotencyConflict, InvalidInput, UnknownAnalysisType
 from common.ids import uuid7
 from common.lanes import Lane
@@ -47,6 +47,7 @@ class Submission:
     retry_of: UUID | None = None
     # where to ring for it; None if it waits for others of its owner
     lane: Lane | None = Lane.FRONT
+    queue: str = CONTROL_QUEUE
 
     def row(self) -> dict[str, Any]:
         request = self.analysis.model_dump(mode="json")
@@ -179,12 +180,17 @@ class Submissions:
     async def infer(
         self, request: InferenceRequest, entry: LocalModel, *, owner: str, idempotency_key: str | None
     ) -> Accepted:
-        """Store the job of one call to this model; the rest is as with `submit`."""
+        """Store the job of one call to this model; the rest is as with `submit`.
+
+        It is begun by a worker that can make the call too: somebody waits.
+        """
         lane = self._backlog.admit(owner)
         job_id = uuid7()
         analysis = analysis_of(request, entry, str(job_id))
         request_hash = fingerprint(request) if idempotency_key else None
-        return await self._store(Submission(job_id, owner, analysis, idempotency_key, request_hash, lane=lane))
+        return await self._store(
+            Submission(job_id, owner, analysis, idempotency_key, request_hash, lane=lane, queue=entry.queue)
+        )
 
     async def retry(self, row: Row, *, idempotency_key: str | None) -> Accepted:
         """Store the ended job of this row again, as a new job of the same owner; the old one stays as it is.
@@ -223,7 +229,7 @@ class Submissions:
         created = {row["id"]: row["created_at"] for row in rows}
         for one in batch:
             if one.job_id in created and one.lane is not None:
-                self._doorbell.ring(str(one.job_id), one.lane)
+                self._doorbell.ring(str(one.job_id), one.lane, one.queue)
         return [
             Accepted(_document(one.job_id, one.analysis.analysis_type, one.analysis.models, created[one.job_id]))
             if one.job_id in created

@@ -48,8 +48,8 @@ def producer_app(redis_url: str) -> Celery:
     return app
 
 
-def send_advance(app: Celery, job_ids: Sequence[str], lane: Lane = Lane.FRONT) -> None:
-    """Ask a control worker to advance these jobs. Blocks on the broker.
+def send_advance(app: Celery, job_ids: Sequence[str], lane: Lane = Lane.FRONT, queue: str = CONTROL_QUEUE) -> None:
+    """Ask a control worker, or one that consumes another queue, to advance these jobs. Blocks on the broker.
 
     Raises:
         kombu.exceptions.OperationalError: the broker is away.
@@ -57,7 +57,7 @@ def send_advance(app: Celery, job_ids: Sequence[str], lane: Lane = Lane.FRONT) -
     size = JOBS_A_MESSAGE if lane is Lane.FRONT else JOBS_A_BACK_MESSAGE
     for start in range(0, len(job_ids), size):
         chunk = list(job_ids[start : start + size])
-        app.send_task(ADVANCE, args=(chunk,), queue=CONTROL_QUEUE, priority=int(lane), ignore_result=True, retry=False)
+        app.send_task(ADVANCE, args=(chunk,), queue=queue, priority=int(lane), ignore_result=True, retry=False)
 
 
 def lifecycle_queue(node: str) -> str:
@@ -80,12 +80,12 @@ class Doorbell:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._waiting: dict[Lane, list[str]] = {}
+        self._waiting: dict[tuple[Lane, str], list[str]] = {}
         self._runner: asyncio.Task[None] | None = None
 
-    def ring(self, job_id: str, lane: Lane = Lane.FRONT) -> None:
+    def ring(self, job_id: str, lane: Lane = Lane.FRONT, queue: str = CONTROL_QUEUE) -> None:
         """Ask for this job to be advanced, soon. Never raises: the row in Postgres is the outbox."""
-        self._waiting.setdefault(lane, []).append(job_id)
+        self._waiting.setdefault((lane, queue), []).append(job_id)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
 
@@ -100,9 +100,9 @@ class Doorbell:
             while self._waiting:
                 await asyncio.sleep(0)
                 batches, self._waiting = self._waiting, {}
-                for lane, batch in sorted(batches.items()):
+                for (lane, queue), batch in sorted(batches.items()):
                     try:
-                        await asyncio.to_thread(send_advance, self._app, batch, lane)
+                        await asyncio.to_thread(send_advance, self._app, batch, lane, queue)
                     except BROKER_AWAY as error:
                         logger.warning("broker away, the sweep will ring for %d jobs: %s", len(batch), error)
         finally:

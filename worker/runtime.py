@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from common.events import EventLog
 from common.fleet.bell import Bell
 from common.fleet.fleet import Fleet
 from common.fleet.rows import PostgresRows
+from common.lanes import Lane
 from common.providers.registry import Providers
 from common.settings import Settings
 from common.telemetry import telemetry_of
@@ -70,6 +71,7 @@ class Runtime:
             on_change=self._tell_presence,
             give_up=self._give_up,
         )
+        self._queues = frozenset(kind.queues)
         self._background: list[asyncio.Task[None]] = []
         workflows.register_all()
         # A job carries its pattern, so of the configuration a worker needs the catalog alone.
@@ -180,6 +182,13 @@ class Runtime:
         """Run a call; returns its job's id if that can be advanced now."""
         job_id = self._loop_thread.run(self._runner.run(UUID(call_id)))
         return str(job_id) if job_id else None
+
+    def own_call(self, rounds: Sequence[Round]) -> str | None:
+        """The call of these rounds, if it is one alone, a worker of this kind makes it, and nobody waits before it."""
+        if len(rounds) != 1 or len(rounds[0].calls) != 1 or rounds[0].lane is not Lane.FRONT:
+            return None
+        [(call_id, queue)] = rounds[0].calls
+        return call_id if queue in self._queues else None
 
     def drain(self) -> None:
         """Begin to stop: calls that do not end within the drain time go back to the queue."""

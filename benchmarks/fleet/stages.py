@@ -19,8 +19,8 @@ _TIMES = """
 """
 STAGES = (
     "API: read, checked, about to be stored",
-    "stored; the broker rung; control worker: loaded, replayed, its round about to be stored",
-    "stored; the broker rung; local worker: the call about to be claimed",
+    "stored; the broker rung; local worker: loaded, replayed, its round about to be stored",
+    "stored; the call about to be claimed",
     "claimed; a slot taken; the answer read to its end, about to be recorded; without the model's own time",
     "the model's own time",
     "recorded; the job advanced: loaded, replayed, its result about to be stored",

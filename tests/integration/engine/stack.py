@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from common.contracts.analyses import Analysis, AnalysisOptions, AskedModel
 from common.contracts.calls import Routing
 from common.database import jobs
-from common.doorbell import producer_app, send_advance
+from common.doorbell import CONTROL_QUEUE, producer_app, send_advance
 from common.ids import uuid7
 
 ULTRA = Path(sys.executable).parent / "ultra"
@@ -91,7 +91,13 @@ class Desk:
         self._app = producer_app(redis_url)
 
     async def submit(
-        self, *models: str, kind: str = "comparative", ring: bool = True, owner: str = "", **options: Any
+        self,
+        *models: str,
+        kind: str = "comparative",
+        ring: bool = True,
+        queue: str = CONTROL_QUEUE,
+        owner: str = "",
+        **options: Any,
     ) -> UUID:
         """The committed job; one that is not rung for waits in its owner's backlog."""
         job_id = uuid7()
@@ -116,7 +122,7 @@ class Desk:
         }
         await self.execute(jobs.insert([row], timedelta(seconds=1)))
         if ring:
-            await asyncio.to_thread(send_advance, self._app, [str(job_id)])
+            await asyncio.to_thread(send_advance, self._app, [str(job_id)], queue=queue)
         return job_id
 
     async def execute(self, statement: Any) -> list[RowMapping]:

@@ -49,6 +49,12 @@ async def test_who_ran_the_one_call_of_a_round_takes_its_job_on(desk: Desk, team
     assert (await desk.ended(job_id))["status"] == "completed"
 
 
+async def test_who_can_make_a_jobs_one_call_needs_nobody_else_to_begin_and_end_it(desk: Desk, team: Workers) -> None:
+    team.start("cloud")
+    job_id = await desk.submit("mock-a", merge=False, queue="cloud")
+    assert (await desk.ended(job_id))["status"] == "completed"
+
+
 async def test_a_killed_workers_calls_are_run_by_another(desk: Desk, team: Workers) -> None:
     victim = team.start()
     job_id = await desk.submit(SLOW, SLOW, merge=False)

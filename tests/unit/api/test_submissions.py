@@ -15,7 +15,7 @@ from common.contracts.analyses import Analysis, AnalysisRequest
 from common.contracts.calls import ErrorClass, Routing
 from common.contracts.patterns import Pattern
 from common.database.connect import connect
-from common.doorbell import Doorbell, producer_app
+from common.doorbell import CONTROL_QUEUE, Doorbell, producer_app
 from common.errors import Busy, InvalidInput, ModelNotFound, UnknownAnalysisType
 from common.ids import uuid7
 from common.lanes import Lane
@@ -181,7 +181,7 @@ class SilentDoorbell(Doorbell):
         super().__init__(producer_app("redis://127.0.0.1:1/0"))
         self.rung: list[str] = []
 
-    def ring(self, job_id: str, lane: Lane = Lane.FRONT) -> None:
+    def ring(self, job_id: str, lane: Lane = Lane.FRONT, queue: str = CONTROL_QUEUE) -> None:
         self.rung.append(job_id)
 
 
