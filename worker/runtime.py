@@ -175,20 +175,16 @@ class Runtime:
         self._loop_thread.run(self._start_background())
 
     def advance(self, job_ids: list[str]) -> list[Round]:
-        """Advance each job by a step; returns the rounds to dispatch. One job's failure is no other's."""
-        return self._loop_thread.run(self._advance_all([UUID(job_id) for job_id in job_ids]))
+        """Advance each job by a step; returns the rounds to dispatch. One job's failure is no other's.
+
+        Where that is one call, which a worker of this kind makes and nobody waits before, it is made at once.
+        """
+        return self._loop_thread.run(self._advance_and_make([UUID(job_id) for job_id in job_ids]))
 
     def run_call(self, call_id: str) -> str | None:
         """Run a call; returns its job's id if that can be advanced now."""
         job_id = self._loop_thread.run(self._runner.run(UUID(call_id)))
         return str(job_id) if job_id else None
-
-    def own_call(self, rounds: Sequence[Round]) -> str | None:
-        """The call of these rounds, if it is one alone, a worker of this kind makes it, and nobody waits before it."""
-        if len(rounds) != 1 or len(rounds[0].calls) != 1 or rounds[0].lane is not Lane.FRONT:
-            return None
-        [(call_id, queue)] = rounds[0].calls
-        return call_id if queue in self._queues else None
 
     def drain(self) -> None:
         """Begin to stop: calls that do not end within the drain time go back to the queue."""
@@ -228,6 +224,19 @@ class Runtime:
         if self._retention is not None:
             keep.append(self._retention.keep())
         self._background = [asyncio.create_task(one) for one in keep]
+
+    async def _advance_and_make(self, job_ids: list[UUID]) -> list[Round]:
+        rounds = await self._advance_all(job_ids)
+        while (call_id := self._own_call(rounds)) is not None:
+            job_id = await self._runner.run(call_id)
+            rounds = [] if job_id is None else await self._advance_all([job_id])
+        return rounds
+
+    def _own_call(self, rounds: Sequence[Round]) -> UUID | None:
+        if len(rounds) != 1 or len(rounds[0].calls) != 1 or rounds[0].lane is not Lane.FRONT:
+            return None
+        [(call_id, queue)] = rounds[0].calls
+        return UUID(call_id) if queue in self._queues else None
 
     async def _advance_all(self, job_ids: list[UUID]) -> list[Round]:
         steps = await asyncio.gather(*(self._engine.advance(job_id) for job_id in job_ids), return_exceptions=True)

@@ -28,16 +28,9 @@ def register(app: BatchingCelery, runtime: Runtime) -> None:
 
     @app.task(name=ADVANCE)  # type: ignore[untyped-decorator]
     def advance(job_ids: list[str]) -> None:
-        """Advance jobs by a step each; safe to deliver twice, and at any time.
-
-        The one call that this brings about is made here, if it belongs here: that is a message less.
-        """
+        """Advance jobs by a step each; safe to deliver twice, and at any time."""
         with threads.at_work():
-            rounds = runtime.advance(job_ids)
-            while (call_id := runtime.own_call(rounds)) is not None:
-                job_id = runtime.run_call(call_id)
-                rounds = [] if job_id is None else runtime.advance([job_id])
-            send_rounds(app, rounds)
+            send_rounds(app, runtime.advance(job_ids))
 
     # Flower need not see a task of no interest every few seconds.
     @app.task(name=CANARY, send_events=False)  # type: ignore[untyped-decorator]
