@@ -254,12 +254,15 @@ class LifecycleRuntime:
                 await store.retire_all("Its worker stopped.", LAST_DRAIN_SECONDS)
                 installation = str(await store.installation())
                 self._wake()
-                while await self._has_containers(installation):  # noqa: ASYNC110  # Docker has no event for "none left"
+                while await self._has_models(store, installation):  # noqa: ASYNC110  # of "none left" there is no event
                     await asyncio.sleep(LEAVE_LOOK_SECONDS)
         except (EngineError, SQLAlchemyError, OSError) as error:
             logger.warning("models left as they are: %s", error or "they took too long to stop")
 
-    async def _has_containers(self, installation: str) -> bool:
+    async def _has_models(self, store: FleetStore, installation: str) -> bool:
+        """Rows too: what nobody is there to call stopped would be shown as leaving for ever."""
+        if any(row.node == self._node for row in (await store.read({})).desired):
+            return True
         return any(one.labels.get(LABEL_NODE) == self._node for one in await self._engine.ours(installation))
 
     async def _close(self) -> None:
