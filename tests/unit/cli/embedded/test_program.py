@@ -33,5 +33,5 @@ def test_the_api_stops_before_the_workers() -> None:
 
 
 def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(CannotStart, match=r"No part redis: choose from postgres, valkey, model, ultra\."):
+    with pytest.raises(CannotStart, match=r"No part redis: choose from postgres, valkey, model, ultra, lifecycle\."):
         parse_only("postgres,redis")
