@@ -1,8 +1,6 @@
 """One run of the benchmark: two systems on one Postgres and one Valkey, measured in turn."""
 
 import asyncio
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +13,7 @@ from benchmarks import measures
 from benchmarks.bare_system import BareSystem
 from benchmarks.figures import Figure
 from benchmarks.meter import Meter
-from benchmarks.ours_system import ULTRA, WORKER_KINDS, OursSystem
+from benchmarks.ours_system import WORKER_KINDS, OursSystem, ultra
 from benchmarks.sampling import sampled
 from benchmarks.sse_fanout import FanOut, fan_out
 from benchmarks.systems import System
@@ -123,7 +121,7 @@ def started(scratch: Path, rounds: int, progress: Progress) -> Iterator[Bench]:
     """Both systems on fresh servers, warmed up; stopped afterwards."""
     with Stack(scratch / "servers", only=("postgres", "valkey")) as servers:
         database_url, redis_url = servers.settings["DATABASE_URL"], servers.settings["REDIS_URL"]
-        subprocess.run([*ULTRA, "migrate"], env={**os.environ, **servers.settings}, check=True, timeout=60)
+        ultra(servers.settings, "migrate")
         ours = OursSystem(scratch, database_url, redis_url)
         # as many processes as ours has, each with as many threads as our busiest: the peer is not starved
         bare = BareSystem(

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.cursors import encode_cursor
 from benchmarks.figures import Figure
-from benchmarks.ours_system import ULTRA
+from benchmarks.ours_system import ULTRA, ultra
 from benchmarks.processes import Processes, free_port
 from benchmarks.systems import PROMPT, ZERO_MODELS, until
 from benchmarks.wire import Connection, encode
@@ -247,7 +247,7 @@ def _filled(server: str, url: str, name: str, finished_jobs: int) -> list[Any]:
     """Make the database; returns up to 5,000 of its jobs, taken from everywhere."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    subprocess.run([*ULTRA, "migrate"], env={**os.environ, "DATABASE_URL": url}, check=True, timeout=60)
+    ultra({"DATABASE_URL": url}, "migrate")
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in _FILL:
             connection.execute(statement, {"jobs": finished_jobs} if "%(" in statement else None)

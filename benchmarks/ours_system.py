@@ -1,8 +1,10 @@
 """Ours, put together as `ultra up` does: the API and one worker process of each kind, with their defaults."""
 
+import os
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,12 +18,28 @@ from common.lanes import Lane, queue_key
 
 ULTRA = (sys.executable, "-P", "-m", "cli")
 WORKER_KINDS = ("control", "cloud", "local")
+SETUP_SECONDS = 60
 
 _FINISHED = """
     SELECT j.id::text, extract(epoch FROM j.finished_at)::float8, j.status,
            (SELECT count(*) FROM calls c WHERE c.job_id = j.id AND c.answer IS NOT NULL)
     FROM jobs j WHERE j.id = ANY(%s::uuid[]) AND j.finished_at IS NOT NULL
 """
+
+
+def ultra(environment: Mapping[str, str], *arguments: str) -> str:
+    """What a command of ours prints. Raises RuntimeError with what it complains of."""
+    done = subprocess.run(
+        [*ULTRA, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=SETUP_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"ultra {arguments[0]}: {done.stderr.strip()[-500:]}")
+    return done.stdout
 
 
 class OursSystem:

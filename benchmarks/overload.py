@@ -7,7 +7,6 @@ Fairness: while one key has thousands of comparisons of one-second models before
 
 import asyncio
 import math
-import os
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from rich.progress import Progress
 from benchmarks import measures
 from benchmarks.figures import Figure
 from benchmarks.load import Load
-from benchmarks.ours_system import ULTRA, OursSystem
+from benchmarks.ours_system import OursSystem, ultra
 from benchmarks.systems import SLOW_MODELS, ZERO_MODELS
 from benchmarks.wire import Connection, encode
 from cli.embedded.stack import Stack
@@ -59,7 +58,7 @@ def figures(scratch: Path, progress: Progress) -> list[Figure]:
     scratch.mkdir()
     step = progress.add_task("overload", total=2)
     with Stack(scratch / "servers", only=("postgres", "valkey")) as servers:
-        subprocess.run([*ULTRA, "migrate"], env={**os.environ, **servers.settings}, check=True, timeout=60)
+        ultra(servers.settings, "migrate")
         url = servers.settings["DATABASE_URL"]
         with _started(scratch, servers, {"ULTRA_MAX_QUEUED_JOBS": str(WAITING_JOBS)}) as system:
             found = _overload(system, _key(url, "flood"), _key(url, "calm"), scratch)

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks import adapters, history, overload, startup
 from benchmarks.bench import WATCHERS, Bench, started
+from benchmarks.choosing import some_of
 from benchmarks.figures import Figure, cpu_markdown, markdown
 from benchmarks.sse_fanout import allow_connections
 
@@ -101,7 +102,7 @@ def _heading(is_quick: bool) -> str:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; writes no file")
-    parser.add_argument("--only", type=_groups, default=set(GROUPS), help=f"of {', '.join(GROUPS)}")
+    parser.add_argument("--only", type=some_of(GROUPS), default=set(GROUPS), help=f"of {', '.join(GROUPS)}")
     parser.add_argument(
         "--profile",
         type=Path,
@@ -109,13 +110,6 @@ def _parse() -> argparse.Namespace:
         help="flame graphs of our processes while they compare; needs py-spy",
     )
     return parser.parse_args()
-
-
-def _groups(text: str) -> set[str]:
-    names = set(text.split(","))
-    if unknown := names - set(GROUPS):
-        raise argparse.ArgumentTypeError(f"no group {', '.join(sorted(unknown))}")
-    return names
 
 
 if __name__ == "__main__":

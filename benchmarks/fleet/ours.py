@@ -1,7 +1,5 @@
 """Ours as a user runs it: the API with a key, a worker of each kind that a model in a container needs, defaults."""
 
-import os
-import subprocess
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +10,13 @@ import yaml
 
 from benchmarks.fleet import engine
 from benchmarks.fleet.client import Client, said
-from benchmarks.ours_system import ULTRA
+from benchmarks.ours_system import ULTRA, ultra
 from benchmarks.processes import Processes, free_port
 from benchmarks.systems import until
 
 IMAGE = "orchestrar-runner:llamacpp"
 MODEL = "local-smollm2"
 WORKERS = ("control", "local", "lifecycle")
-SETUP_SECONDS = 60
 # how often somebody looks whether a model is ready, ours or not
 LOOK_SECONDS = 0.02
 START_SECONDS = 120.0
@@ -61,8 +58,8 @@ class Ours:
             "ULTRA_AUTH": "required",
             "GPU_ENABLED": "false",
         }
-        self._ultra("migrate")
-        self._key = self._ultra("keys", "create", "benchmark", "--scope", "submit,read,lifecycle").strip()
+        ultra(self._environment, "migrate")
+        self._key = ultra(self._environment, "keys", "create", "benchmark", "--scope", "submit,read,lifecycle").strip()
         for kind in WORKERS:
             self.processes.start(kind, [*ULTRA, "worker", kind], self._environment)
         serve = ["serve", "--host", "127.0.0.1", "--port", str(self.port)]
@@ -116,16 +113,3 @@ class Ours:
         if operation["status"] != "completed":
             raise RuntimeError(f"{kind} went wrong: {operation['error']}")
         return seconds
-
-    def _ultra(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [*ULTRA, *arguments],
-            env={**os.environ, **self._environment},
-            capture_output=True,
-            text=True,
-            timeout=SETUP_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"ultra {arguments[0]}: {done.stderr.strip()[-500:]}")
-        return done.stdout

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.choosing import some_of
 from benchmarks.fleet import answers, cycles, engine, stages, starts
 from benchmarks.fleet.figures import Added, added_markdown, left_markdown
 from benchmarks.fleet.ours import IMAGE, Ours
@@ -121,15 +122,8 @@ def _heading(is_quick: bool) -> str:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few of each; writes no file")
-    parser.add_argument("--only", type=_parts, default=set(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--only", type=some_of(PARTS), default=set(PARTS), help=f"of {', '.join(PARTS)}")
     return parser.parse_args()
-
-
-def _parts(text: str) -> set[str]:
-    names = set(text.split(","))
-    if unknown := names - set(PARTS):
-        raise argparse.ArgumentTypeError(f"no part {', '.join(sorted(unknown))}")
-    return names
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Ours as a user runs it: `ultra serve` on Postgres and Valkey, with a key, limits, usage and fallbacks on."""
 
-import os
-import subprocess
 from collections.abc import Mapping
 
 import psycopg
@@ -9,11 +7,10 @@ import yaml
 
 from benchmarks.gateway.alone import Client
 from benchmarks.gateway.systems import MANNERS, Address, Cores, Direct, Manner
-from benchmarks.ours_system import ULTRA
+from benchmarks.ours_system import ULTRA, ultra
 from benchmarks.processes import Processes, free_port
 from benchmarks.systems import until
 
-SETUP_SECONDS = 60
 # counted at every request and never reached
 _LIMITS = {"requests-per-minute": 100_000_000, "tokens-per-minute": 2_000_000_000, "parallel": 100_000, "budget": 10**6}
 _PRICE = {"prompt_usd_per_million": 2.5, "completion_usd_per_million": 10}
@@ -38,9 +35,9 @@ class Ours:
         models = self._processes.log_dir / "models.yaml"
         models.write_text(yaml.safe_dump(self._catalog()))
         self._environment |= {"ULTRA_MODELS_PATH": str(models), "ULTRA_AUTH": "required"}
-        self._ultra("migrate")
+        ultra(self._environment, "migrate")
         limits = [f"--{name}={value}" for name, value in _LIMITS.items()]
-        self._key = self._ultra("keys", "create", "benchmark", *limits).strip()
+        self._key = ultra(self._environment, "keys", "create", "benchmark", *limits).strip()
         serve = [*ULTRA, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         self._processes.start("ours", self._cores.pinned(serve), self._environment)
         until(lambda: self._processes.are_up(self.port), "ours listens")
@@ -72,17 +69,3 @@ class Ours:
             "defaults": {"models": ["at_once-canned"]},
             "models": models,
         }
-
-    def _ultra(self, *arguments: str) -> str:
-        environment = {**os.environ, **self._environment}
-        done = subprocess.run(
-            [*ULTRA, *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=SETUP_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"ultra {arguments[0]}: {done.stderr.strip()[-500:]}")
-        return done.stdout

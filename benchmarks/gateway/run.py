@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.choosing import some_of
 from benchmarks.gateway import stacks
 from benchmarks.gateway.field import NAMES, Field, started
 from benchmarks.gateway.figures import Figure, markdown
@@ -124,15 +125,8 @@ def _warning(core_percent: float) -> str:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one short round; writes no file")
-    parser.add_argument("--only", type=_names, default=set(NAMES), help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--only", type=some_of(NAMES), default=set(NAMES), help=f"of {', '.join(NAMES)}")
     return parser.parse_args()
-
-
-def _names(text: str) -> set[str]:
-    names = set(text.split(","))
-    if unknown := names - set(NAMES):
-        raise argparse.ArgumentTypeError(f"nobody is called {', '.join(sorted(unknown))}")
-    return names
 
 
 if __name__ == "__main__":

@@ -129,6 +129,7 @@ class LifecycleRuntime:
         self._report = Report(self._redis, self._tally)
         self._events = EventLog(self._redis)
         self._database = connect(settings.database_url.get_secret_value())
+        self._store = FleetStore(self._database, node)
         self._engine = DockerEngine(settings.docker_host)
         self._prober = Prober()
         self._background: list[asyncio.Task[None]] = []
@@ -175,8 +176,8 @@ class LifecycleRuntime:
 
     async def _look_after_models(self, gpus: GpuReader) -> None:
         """For ever, once Postgres and Docker have said where we are."""
-        store = FleetStore(self._database, self._node)
-        site, memory = await self._settle(store)
+        store = self._store
+        site, memory = await self._settle()
         prober = self._prober
         fetching = Fetching(self._engine, store, weights_folder(self._settings), site, self._wake)
         proving = Proving(store, prober, self._wake)
@@ -214,13 +215,13 @@ class LifecycleRuntime:
             await proving.close()
             await gpus.close()
 
-    async def _settle(self, store: FleetStore) -> tuple[Site, HostMemory]:
+    async def _settle(self) -> tuple[Site, HostMemory]:
         """Whose containers we make, on which network, and how much they may take; waits until that can be known."""
         has_said = False
         while True:
             try:
                 is_in_container = await self._is_in_container()
-                installation = await store.installation()
+                installation = await self._store.installation()
                 site = site_of(self._settings, installation, self._node, is_in_container=is_in_container)
                 config = network_config(site.installation, site.reach)
                 network = await self._engine.ensure_network(site.network, config)
@@ -248,20 +249,19 @@ class LifecycleRuntime:
 
     async def _stop_models(self) -> None:
         """Those that are slower than their time are left to the next worker."""
-        store = FleetStore(self._database, self._node)
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
-                await store.retire_all("Its worker stopped.", LAST_DRAIN_SECONDS)
-                installation = str(await store.installation())
+                await self._store.retire_all("Its worker stopped.", LAST_DRAIN_SECONDS)
+                installation = str(await self._store.installation())
                 self._wake()
-                while await self._has_models(store, installation):  # noqa: ASYNC110  # of "none left" there is no event
+                while await self._has_models(installation):  # noqa: ASYNC110  # of "none left" there is no event
                     await asyncio.sleep(LEAVE_LOOK_SECONDS)
         except (EngineError, SQLAlchemyError, OSError) as error:
             logger.warning("models left as they are: %s", error or "they took too long to stop")
 
-    async def _has_models(self, store: FleetStore, installation: str) -> bool:
+    async def _has_models(self, installation: str) -> bool:
         """Rows too: what nobody is there to call stopped would be shown as leaving for ever."""
-        if any(row.node == self._node for row in (await store.read({})).desired):
+        if any(row.node == self._node for row in (await self._store.read({})).desired):
             return True
         return any(one.labels.get(LABEL_NODE) == self._node for one in await self._engine.ours(installation))
 
