@@ -11,6 +11,8 @@ from tests.contract.troubles import Trouble
 from tests.fake_docker import FakeDocker
 
 PATIENCE_SECONDS = 20
+# Before a word there is a process to start, which a loaded machine takes its time for.
+START_SECONDS = 2.0
 NO_RETRY_AFTER = "the command does not tell how long to wait"
 
 
@@ -41,7 +43,7 @@ class ModelRunnerCliSubject:
         return self.asked(model="endless", **fields)
 
     def troubled(self, trouble: Trouble) -> ModelRequest:
-        return self.asked(model=trouble, timeout_seconds=deadline_seconds(trouble))
+        return self.asked(model=trouble, timeout_seconds=START_SECONDS + deadline_seconds(trouble))
 
     async def until_asked(self) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
