@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 # Labels of every container of ours. One that carries another installation's is never touched.
 LABEL_INSTALLATION = "ultra.installation"
@@ -28,6 +28,20 @@ RUNNER_PORT = 8000
 
 # A lifecycle worker says every few seconds that it lives. After this its models are others' to start.
 NODE_LOST_SECONDS = 60.0
+
+# What a container says of itself may be anything. These are more than is ever true, and small enough to be summed,
+# stored and made a span of time of: one container's nonsense must not end the planning of its whole node.
+MAX_BYTES = 1 << 50
+MAX_CALLS = 1_000_000
+MAX_SECONDS = 1e9
+Bytes = Annotated[int, Field(ge=0, le=MAX_BYTES)]
+Calls = Annotated[int, Field(ge=0, le=MAX_CALLS)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
+
+
+def storable(text: str) -> str:
+    """The text without NUL, which Postgres does not take."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class State(StrEnum):
@@ -48,16 +62,13 @@ class RunnerHealth(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     status: Literal["loading", "ready", "draining", "failed"]
-    model: str = Field(max_length=200)
-    in_flight: int = Field(0, ge=0)
-    waiting: int = Field(0, ge=0)
-    idle_seconds: float | None = Field(
-        None, ge=0, description="Since the last call ended, or it was ready; null: busy."
-    )
-    memory_bytes: int = Field(0, ge=0)
-    gpu_memory_bytes: int | None = Field(None, ge=0)
-    load_seconds: float | None = Field(None, ge=0)
-    error: str | None = Field(None, max_length=2000)
+    in_flight: Calls = 0
+    waiting: Calls = 0
+    idle_seconds: Seconds | None = Field(None, description="Since the last call ended, or it was ready; null: busy.")
+    memory_bytes: Bytes = 0
+    gpu_memory_bytes: Bytes | None = None
+    load_seconds: Seconds | None = None
+    error: Annotated[str, AfterValidator(storable)] | None = Field(None, max_length=2000)
 
     @property
     def is_busy(self) -> bool:
@@ -74,6 +85,10 @@ class Fault:
     code: str
     message: str
     is_fatal: bool = False
+
+    def __post_init__(self) -> None:
+        # It quotes containers, and is stored.
+        object.__setattr__(self, "message", storable(self.message))
 
 
 # What a runner's exit code says (runner/). Memory may be free another time, a file that is not there stays away.

@@ -4,6 +4,7 @@ Ours counts its calls itself. vLLM says how many run and wait, and how many toke
 changed, a call was there. Of a server without such counters nothing is known, and it is never taken for idle.
 """
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -14,7 +15,9 @@ WAITING = "vllm:num_requests_waiting"
 # Each grows with every call, however short: seen between two looks, too.
 EVER = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
 
-_SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
+_SAMPLE = re.compile(
+    rf"^({'|'.join((RUNNING, WAITING, *EVER))})(?:\{{[^}}]*\}})? (\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,11 @@ class Work:
 
 
 def work_of(metrics: str) -> Work | None:
-    """What a page of metrics says; None if it has no such counters."""
+    """What a page of metrics says; None if it has no such counters, or what they say is no number of anything."""
     sums: dict[str, float] = {}
     for name, value in _SAMPLE.findall(metrics):
         sums[name] = sums.get(name, 0.0) + float(value)
-    if RUNNING not in sums:
+    if RUNNING not in sums or not all(map(math.isfinite, sums.values())):
         return None
     tokens = sum(sums.get(name, 0.0) for name in EVER)
     return Work(int(sums[RUNNING]), int(sums.get(WAITING, 0.0)), tokens)

@@ -76,15 +76,13 @@ class Prober:
     async def _foreign_health(self, entry: LocalModel, base_url: str) -> RunnerHealth:
         status, _ = await self._ask("GET", f"{base_url}/v1/models", HEALTH_SECONDS)
         if status != OK:
-            return RunnerHealth(status="loading", model=entry.id)
+            return RunnerHealth(status="loading")
         _, said = await self._ask("GET", f"{base_url}/metrics", HEALTH_SECONDS)
         work = work_of(said.decode(errors="replace"))
         if work is None:
-            return RunnerHealth(status="ready", model=entry.id)
+            return RunnerHealth(status="ready")
         idle_seconds = self._idling.seconds(base_url, work)
-        return RunnerHealth(
-            status="ready", model=entry.id, in_flight=work.in_flight, waiting=work.waiting, idle_seconds=idle_seconds
-        )
+        return RunnerHealth(status="ready", in_flight=work.in_flight, waiting=work.waiting, idle_seconds=idle_seconds)
 
     async def _ask(self, method: str, url: str, within: float, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
         if self._session is None:

@@ -28,9 +28,7 @@ INSTANCE = Instance(
     reserved=Reservation(4 * GIB, 16 * GIB, ("GPU-a",)),
     status="running",
     created_at=NOW,
-    health=RunnerHealth(
-        status="ready", model="local-big", in_flight=2, waiting=1, memory_bytes=GIB, gpu_memory_bytes=18 * GIB
-    ),
+    health=RunnerHealth(status="ready", in_flight=2, waiting=1, memory_bytes=GIB, gpu_memory_bytes=18 * GIB),
 )
 
 

@@ -79,7 +79,7 @@ class ActingKeeper:
             created_at=datetime.now(UTC),
             started_at=datetime.now(UTC),
             health=RunnerHealth(
-                status="ready", model=model, in_flight=int(is_busy), idle_seconds=None if is_busy else 1.5,
+                status="ready", in_flight=int(is_busy), idle_seconds=None if is_busy else 1.5,
                 memory_bytes=1 << 29,
             ),
         )  # fmt: skip

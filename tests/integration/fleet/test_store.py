@@ -66,7 +66,7 @@ def a_container(name: str, **fields: Any) -> Instance:
         Instance(
             container=name, model=MODEL, generation=1, spec="s", node="here", status="running",
             reserved=Reservation(GIB, 2 * GIB, ("GPU-0",)), created_at=datetime.now(UTC),
-            health=RunnerHealth(status="ready", model=MODEL, idle_seconds=1.5),
+            health=RunnerHealth(status="ready", idle_seconds=1.5),
         ),
         **fields,
     )  # fmt: skip

@@ -29,6 +29,13 @@ def test_of_a_server_with_other_counters_nothing_is_known() -> None:
     assert work_of("<html>") is None
 
 
+def test_counters_that_count_nothing_are_none() -> None:
+    for nonsense in ("e", "-", "-1", "1e999", "NaN"):
+        assert work_of(f"vllm:num_requests_running {nonsense}\n") is None
+    assert work_of(METRICS + "vllm:prompt_tokens_total 1e999\n") is None
+    assert work_of(METRICS + "process_start_time_seconds 1e999\n") == work_of(METRICS)
+
+
 def test_a_server_is_idle_since_its_last_token_though_nobody_looked_while_it_worked() -> None:
     clock = Clock()
     idling = Idling(clock)

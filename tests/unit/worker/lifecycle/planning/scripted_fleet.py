@@ -216,7 +216,6 @@ class ScriptedFleet:
         idle = None if one.calls or one.idle_since is None else (self.now - one.idle_since).total_seconds()
         health = RunnerHealth(
             status="draining" if one.told_at else ("ready" if is_ready else "loading"),
-            model=one.instance.model,
             in_flight=len(one.calls),
             idle_seconds=idle,
             memory_bytes=min(reserved.host_bytes, one.takes_bytes),

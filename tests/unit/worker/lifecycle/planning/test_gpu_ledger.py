@@ -19,7 +19,7 @@ TOTAL = 140 * GIB
 
 
 def instance(name: str, *, given_bytes: int, seen_bytes: int) -> Instance:
-    health = RunnerHealth(status="ready", model=name, gpu_memory_bytes=seen_bytes)
+    health = RunnerHealth(status="ready", gpu_memory_bytes=seen_bytes)
     reserved = Reservation(GIB, given_bytes, ("GPU-a",))
     return Instance(name, name, 1, "s", "here", reserved, "running", AT, health=health, proved_at=AT)
 
