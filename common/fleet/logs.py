@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from common.contracts.fleet import LogLineDocument
-from common.errors import DependencyDown, NotFound
+from common.ending import end
+from common.errors import AppError, DependencyDown, NotFound
 
 # Shorter than the time-out of any connection that waits here.
 WAIT_SECONDS = 4.0
@@ -28,7 +29,7 @@ AT_ONCE = 4
 AWAY_SECONDS = 1.0
 
 Read = Callable[[str, int], Awaitable[Sequence[LogLineDocument]]]
-"""The last so many lines of a container; raises `NotFound` if there is no such container of ours."""
+"""The last so many lines of a container; raises `NoLogs` if there is no such container of ours."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ async def ask(redis: "Redis", node: str, container: str, tail: int) -> list[LogL
 
     Raises:
         NoLogs: it is gone.
-        DependencyDown: its node's lifecycle worker does not answer, or Redis is away.
+        DependencyDown: its node's lifecycle worker does not answer, or cannot read it, or Redis is away.
     """
     reply = f"ultra:fleet:reply:{secrets.token_hex(16)}"
     asked = orjson.dumps({"reply": reply, "container": container, "tail": tail})
@@ -61,7 +62,7 @@ async def ask(redis: "Redis", node: str, container: str, tail: int) -> list[LogL
         raise DependencyDown(f"The lifecycle worker of node {node} did not answer within {WAIT_SECONDS:g} s.")
     said = orjson.loads(came[1])
     if "error" in said:
-        raise NoLogs(said["error"])
+        raise (NoLogs if said["code"] == NoLogs.code else DependencyDown)(said["error"])
     return [LogLineDocument(**line) for line in said["lines"]]
 
 
@@ -84,8 +85,7 @@ async def serve(redis: "Redis", node: str, read: Read) -> None:
                 task.add_done_callback(under_way.discard)
                 task.add_done_callback(lambda _: room.release())
     finally:
-        for task in under_way:
-            task.cancel()
+        await end(under_way)
 
 
 async def _reply(redis: "Redis", asked: bytes, read: Read) -> None:
@@ -94,8 +94,8 @@ async def _reply(redis: "Redis", asked: bytes, read: Read) -> None:
         reply, container, tail = str(document["reply"]), str(document["container"]), int(document["tail"])
         try:
             said: dict[str, Any] = {"lines": bounded(await read(container, tail))}
-        except NotFound as error:
-            said = {"error": error.message}
+        except AppError as error:
+            said = {"error": error.message, "code": error.code}
         pipeline = redis.pipeline(transaction=True)
         pipeline.rpush(reply, orjson.dumps(said))
         pipeline.expire(reply, KEEP_SECONDS)

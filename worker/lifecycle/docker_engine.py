@@ -22,7 +22,7 @@ from worker.lifecycle.docker_connection import DockerConnection
 from worker.lifecycle.docker_streams import MAX_JSON_LINE_BYTES, LogFrames, LogLine, PullTally
 from worker.lifecycle.engine_errors import EngineRefused, NameTaken, NoSuchContainer, NoSuchImage
 
-# A registry or a disk may take its time over a layer.
+# A registry or a disk may take its time over a layer; what pulls weights says something every second.
 PULL_SILENCE_SECONDS = 300.0
 # An engine may be slow under load. Past this it is taken for dead, and asked again later.
 ANSWER_SECONDS = 15.0
@@ -47,8 +47,15 @@ class DockerEngine:
     Those that change something may be asked twice: what is so already stays so.
     """
 
-    def __init__(self, host: str | None = None, *, patience_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self,
+        host: str | None = None,
+        *,
+        patience_seconds: float = ANSWER_SECONDS,
+        silence_seconds: float = PULL_SILENCE_SECONDS,
+    ) -> None:
         self._patience_seconds = patience_seconds
+        self._silence_seconds = silence_seconds
         self._connection = DockerConnection(host, patience_seconds)
 
     async def close(self) -> None:
@@ -139,18 +146,17 @@ class DockerEngine:
         return memory_of(said)
 
     async def logs(self, container: str, *, tail: int, follow: bool = False) -> AsyncIterator[LogLine]:
-        """The last lines that a container wrote; with `follow` also those to come, until it ends.
+        """The last lines that a container wrote; with `follow` also those to come, until it ends or falls silent.
 
         Raises:
             NoSuchContainer: there is none.
         """
         parameters = {"stdout": "true", "stderr": "true", "timestamps": "true", "tail": str(tail)}
         parameters["follow"] = str(follow).lower()
+        limit = {"silence": self._silence_seconds} if follow else {"within": self._patience_seconds}
         frames = LogFrames()
         try:
-            async with self._connection.asked(
-                "GET", f"containers/{container}/logs", parameters, within=None if follow else self._patience_seconds
-            ) as answer:
+            async with self._connection.asked("GET", f"containers/{container}/logs", parameters, **limit) as answer:
                 async for piece in answer.content.iter_any():
                     for line in frames.feed(piece):
                         yield line
@@ -182,7 +188,7 @@ class DockerEngine:
         parameters = {"fromImage": repository, "tag": reference}
         try:
             async with self._connection.asked(
-                "POST", "images/create", parameters, silence=PULL_SILENCE_SECONDS
+                "POST", "images/create", parameters, silence=self._silence_seconds
             ) as answer:
                 async for piece in answer.content.iter_any():
                     for line in lines.feed(piece):

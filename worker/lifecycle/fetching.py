@@ -7,9 +7,11 @@ serves nothing. Containers that serve have neither.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
+from sqlalchemy.exc import SQLAlchemyError
 
 from common.catalog.local import LocalModel
 from common.ending import end
@@ -88,7 +90,7 @@ class Fetching:
             weights = await self.weights(entry)
             if isinstance(weights, Missing):
                 await self._pull_weights(entry, weights)
-                weights = await self.weights(entry)
+                weights = await self._pulled(entry)
             if isinstance(weights, Fault):
                 self._faults[entry.id] = weights
         except EngineError as error:
@@ -99,6 +101,17 @@ class Fetching:
         finally:
             del self._tasks[entry.id]
             self._wake()
+
+    async def _pulled(self, entry: LocalModel) -> Weights | Fault:
+        """What a pull that ended well has brought: else it would be begun again and again."""
+        weights = await self.weights(entry)
+        if isinstance(weights, Missing):
+            return Fault(
+                "weights_elsewhere",
+                f"Its weights were pulled, and are not at {weights.folder} of the weights' folder: see that"
+                " ULTRA_WEIGHTS_PATH and ULTRA_WEIGHTS_VOLUME are the same place.",
+            )
+        return weights
 
     async def _image(self, entry: LocalModel) -> None:
         image = image_of(entry)
@@ -138,7 +151,8 @@ class Fetching:
             nonlocal shown_at
             if loop.time() - shown_at >= PROGRESS_SECONDS:
                 shown_at = loop.time()
-                await self._store.show_progress(model, {"phase": phase, **progress})
+                with suppress(SQLAlchemyError, OSError):  # a pull goes on though Postgres is away
+                    await self._store.show_progress(model, {"phase": phase, **progress})
 
         return show
 

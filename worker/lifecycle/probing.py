@@ -50,7 +50,7 @@ class Prober:
             if entry is None or entry.engine in RUNNERS:
                 _, said = await self._ask("GET", f"{base_url}/health", HEALTH_SECONDS)
                 return RunnerHealth.model_validate_json(said)
-            return await self._foreign_health(entry, base_url)
+            return await self._foreign_health(base_url)
         except (*_LOST, ValidationError):
             return None
 
@@ -73,7 +73,7 @@ class Prober:
         """Servers that are gone are nobody's concern any more."""
         self._idling.forget_all_but(base_urls)
 
-    async def _foreign_health(self, entry: LocalModel, base_url: str) -> RunnerHealth:
+    async def _foreign_health(self, base_url: str) -> RunnerHealth:
         status, _ = await self._ask("GET", f"{base_url}/v1/models", HEALTH_SECONDS)
         if status != OK:
             return RunnerHealth(status="loading")

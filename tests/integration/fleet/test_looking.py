@@ -1,10 +1,12 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import httpx
 from redis.asyncio import Redis
 
 from common.contracts.fleet import LogLineDocument
+from common.ending import end
 from common.fleet import logs
 from common.settings import Settings
 from tests.contract.scripted_instance import ScriptedInstance
@@ -14,6 +16,19 @@ from tests.integration.api.serving import serving
 from tests.integration.api.test_keys_and_owners import make_key
 from tests.integration.fleet.conftest import MODEL
 from tests.integration.fleet.keeper import NODE, ActingKeeper
+from worker.lifecycle.engine_errors import EngineAway
+
+
+@asynccontextmanager
+async def reading_logs(redis_url: str, read: logs.Read) -> AsyncIterator[None]:
+    """A lifecycle worker, as far as it reads logs."""
+    redis: Redis = Redis.from_url(redis_url, socket_timeout=6)
+    serving_logs = asyncio.create_task(logs.serve(redis, NODE, read))
+    try:
+        yield
+    finally:
+        await end([serving_logs])
+        await redis.aclose()
 
 
 async def test_the_registry_tells_of_every_model_and_no_secret(api: httpx.AsyncClient) -> None:
@@ -67,17 +82,26 @@ async def test_logs_are_read_by_the_lifecycle_worker_of_the_node(
         asked.append((name, tail))
         return [LogLineDocument(at=None, stream="stderr", text="loaded")]
 
-    redis: Redis = Redis.from_url(redis_url, socket_timeout=6)
-    serving_logs = asyncio.create_task(logs.serve(redis, NODE, read))
-    try:
+    async with reading_logs(redis_url, read):
         response = await api.get(f"/models/{MODEL}/logs", params={"tail": 5})
-    finally:
-        serving_logs.cancel()
-        await asyncio.gather(serving_logs, return_exceptions=True)
-        await redis.aclose()
     assert response.status_code == 200, response.text
     assert response.json()["lines"] == [{"at": None, "stream": "stderr", "text": "loaded"}]
     assert asked == [(response.json()["container"], 5)]
+
+
+async def test_an_engine_that_is_away_is_told_in_its_own_words(
+    api: httpx.AsyncClient, keeper: ActingKeeper, container: ScriptedInstance, redis_url: str
+) -> None:
+    await api.post("/run", json={"model_id": MODEL})
+    await keeper.serve(MODEL, container.base_url)
+
+    async def read(_name: str, _tail: int) -> Sequence[LogLineDocument]:
+        raise EngineAway("The Docker engine does not answer.")
+
+    async with reading_logs(redis_url, read):
+        response = await api.get(f"/models/{MODEL}/logs")
+    assert (response.status_code, code_of(response)) == (503, "dependency_down")
+    assert response.json()["detail"] == "The Docker engine does not answer."
 
 
 async def test_a_lifecycle_worker_that_is_away_is_waited_for_a_moment(

@@ -35,8 +35,8 @@ async def serving(answer: Answer, path: Path, *, oldest: str = "1.12", newest: s
 
 
 @asynccontextmanager
-async def asking(path: Path, *, patience_seconds: float = 5) -> AsyncIterator[DockerEngine]:
-    engine = DockerEngine(f"unix://{path}", patience_seconds=patience_seconds)
+async def asking(path: Path, *, patience_seconds: float = 5, silence_seconds: float = 5) -> AsyncIterator[DockerEngine]:
+    engine = DockerEngine(f"unix://{path}", patience_seconds=patience_seconds, silence_seconds=silence_seconds)
     try:
         yield engine
     finally:
@@ -115,6 +115,19 @@ async def test_events_that_do_not_end_when_they_should_mean_an_engine_that_is_aw
             async for _ in engine.changes("any", began, began + 0.1):
                 pass
         assert time.time() - began >= 0.25
+
+
+async def test_a_log_that_is_followed_and_falls_silent_means_an_engine_that_is_away(tmp_path: Path) -> None:
+    async def fall_silent(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        return await silence(request)
+
+    socket = tmp_path / "socket"
+    async with serving(fall_silent, socket), asking(socket, silence_seconds=0.2) as engine:
+        with pytest.raises(EngineAway):
+            async for _ in engine.logs("any", tail=1, follow=True):
+                pass
 
 
 async def test_an_engine_that_comes_back_as_another_version_is_asked_anew(tmp_path: Path) -> None:
