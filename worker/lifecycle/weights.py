@@ -1,9 +1,10 @@
 """Where a model's weights lie, for this worker to look at and for a container to mount.
 
 The weights' folder has two names: the path at which this worker sees it, and what the engine calls it, which is the
-same path on a bare host and a volume's name in Compose. What Hugging Face's weights are pulled into is
-`hub/ORG--NAME/REVISION` below it, a folder that appears when all of it is there (runner/pulling.py). A revision is a
-commit, so what is there once stays right. A package's weights are where it is installed, which an engine sees on a
+same path on a bare host and a volume's name in Compose. What Hugging Face's weights are pulled into is below
+`hub/ORG--NAME`, a folder that appears when all of it is there (runner/pulling.py): `REVISION`, `REVISION-code` where
+the repository's code belongs to it, and of one file `REVISION-files/FILE`, for who pulled one has no other. A revision
+is a commit, so what is there once stays right. A package's weights are where it is installed, which an engine sees on a
 bare host alone; in Compose `deploy/bring-weights.sh` puts them into `packages/NAME` below the folder.
 """
 
@@ -48,7 +49,7 @@ class WeightsFolder:
         if source.tag is not None:
             return self._below(PurePosixPath(entry.engine))  # which its own program pulls into
         if source.repo is not None:
-            return self._of_repo(source)
+            return self._of_repo(source, with_code=entry.trust_remote_code)
         if source.package is not None:
             return self._of_package(source)
         path = Path(source.path or "")
@@ -67,8 +68,8 @@ class WeightsFolder:
         owner = path.stat()
         return self._mount(parent), f"{owner.st_uid}:{owner.st_gid}"
 
-    def _of_repo(self, source: WeightSource) -> Weights | Missing:
-        folder = PurePosixPath(HUB, (source.repo or "").replace("/", "--"), source.revision or "")
+    def _of_repo(self, source: WeightSource, *, with_code: bool) -> Weights | Missing:
+        folder = _pulled_into(source, with_code=with_code)
         if not (self.path / folder).exists():
             return Missing(folder)
         return Weights(self._mount(folder), str(MODELS / folder / (source.file or "")))
@@ -101,6 +102,14 @@ class WeightsFolder:
         if self.source.startswith("/"):
             return Mount("bind", str(PurePosixPath(self.source) / relative), str(MODELS / relative))
         return Mount("volume", self.source, str(MODELS))
+
+
+def _pulled_into(source: WeightSource, *, with_code: bool) -> PurePosixPath:
+    """The folder that holds what is asked of the repository, and nothing that was asked of it otherwise."""
+    home, revision = PurePosixPath(HUB, (source.repo or "").replace("/", "--")), source.revision or ""
+    if source.file is not None:
+        return home / f"{revision}-files" / source.file
+    return home / (f"{revision}-code" if with_code else revision)
 
 
 def _missing(message: str) -> Fault:

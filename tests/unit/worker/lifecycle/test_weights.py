@@ -9,8 +9,9 @@ from worker.lifecycle.weights import Missing, WeightsFolder
 REVISION = "0" * 40
 
 
-def entry(source: dict[str, Any], engine: str = "transformers") -> LocalModel:
-    return LocalModel.model_validate({"id": "local-x", "source": source, "engine": engine, "memory": "1 GiB"})
+def entry(source: dict[str, Any], **fields: Any) -> LocalModel:
+    said = {"id": "local-x", "source": source, "engine": "transformers", "memory": "1 GiB"} | fields
+    return LocalModel.model_validate(said)
 
 
 def on_a_host(path: Path) -> WeightsFolder:
@@ -52,7 +53,7 @@ def test_a_path_does_not_lead_out_of_the_weights_folder(tmp_path: Path) -> None:
 
 def test_a_repo_is_missing_until_all_of_it_was_pulled(tmp_path: Path) -> None:
     folder = on_a_host(tmp_path)
-    model = entry({"repo": "org/name", "revision": REVISION, "file": "x.gguf"})
+    model = entry({"repo": "org/name", "revision": REVISION})
     found = folder.find(model)
     assert isinstance(found, Missing)
     assert found.inside == f"/models/hub/org--name/{REVISION}"
@@ -64,7 +65,28 @@ def test_a_repo_is_missing_until_all_of_it_was_pulled(tmp_path: Path) -> None:
     (tmp_path / "hub" / "org--name" / REVISION).mkdir()
     found = folder.find(model)
     assert isinstance(found, Weights)
-    assert found.path == f"/models/hub/org--name/{REVISION}/x.gguf"
+    assert found.path == f"/models/hub/org--name/{REVISION}"
+
+
+def test_what_was_pulled_of_a_commit_is_not_taken_for_what_was_not(tmp_path: Path) -> None:
+    folder = on_a_host(tmp_path)
+    whole: dict[str, Any] = {"repo": "org/name", "revision": REVISION}
+    models = [
+        entry(whole),
+        entry(whole, trust_remote_code=True),
+        entry(whole | {"file": "q4.gguf"}),
+        entry(whole | {"file": "q8.gguf"}),
+        entry(whole | {"file": "more/q8.gguf"}),
+    ]
+    for place, model in enumerate(models):
+        missing = folder.find(model)
+        assert isinstance(missing, Missing)
+        (tmp_path / missing.folder).mkdir(parents=True)  # as a pull of this one alone leaves it
+        assert isinstance(folder.find(model), Weights)
+        assert all(isinstance(folder.find(other), Missing) for other in models[place + 1 :])
+    found = folder.find(models[-1])
+    assert isinstance(found, Weights)
+    assert found.path == f"/models/hub/org--name/{REVISION}-files/more/q8.gguf/more/q8.gguf"
 
 
 def test_a_package_brings_its_weights(tmp_path: Path) -> None:
