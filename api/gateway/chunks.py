@@ -88,6 +88,7 @@ class Chunks:
         if not self._finished or not (self.is_done or len(self._finished) >= self._choices):
             raise Fault(BadUpstream(f"{self._server} broke off in the middle of its answer."))
         if self._wants_usage and not self._has_told_usage and self._counted is not None:
+            self._has_told_usage = True
             out += _event({**self._first, "choices": [], "usage": self._counted})
         return out
 

@@ -108,7 +108,7 @@ class Client:
         self._timer = self._loop.call_later(UNWATCHED_SECONDS, self._begin_to_listen)
 
     def unwatch(self) -> None:
-        """The request is over."""
+        """It has all of its answer, or will not get it: nothing is cancelled any more if it leaves."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -174,6 +174,8 @@ class Client:
         self._writing_since = self._quiet_since = self._loop.time()
         await self._send(message)
         self._writing_since = None
+        if not message.get("more_body"):
+            self.unwatch()  # ASGI says "disconnect" of an answer that is complete, too
 
     def _begin_to_listen(self) -> None:
         self._listening = asyncio.create_task(self._listen())

@@ -137,12 +137,14 @@ class PassedStream:
 
     async def close(self) -> None:
         """See `Stream.close`."""
-        if self._chunks.is_done and not self._reply.is_over():
-            with suppress(TimeoutError, TransportFault):
-                async with asyncio.timeout(LAST_BYTES_SECONDS):
-                    while await self._reply.piece():
-                        continue
-        self._reply.close()
+        try:
+            if self._chunks.is_done and not self._reply.is_over():
+                with suppress(TimeoutError, TransportFault):
+                    async with asyncio.timeout(LAST_BYTES_SECONDS):
+                        while await self._reply.piece():
+                            continue
+        finally:
+            self._reply.close()
 
 
 def _written(asked: Asked, entry: ModelEntry) -> bytes:

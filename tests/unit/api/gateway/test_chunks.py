@@ -103,6 +103,13 @@ def test_usage_that_came_with_the_last_words_is_told_apart_from_them() -> None:
     assert (told[-1]["choices"], told[-1]["usage"]) == ([], COUNTED)
 
 
+def test_usage_is_told_once_however_often_the_end_is_asked_for() -> None:
+    reading = chunks(wants_usage=True)
+    reading.feed(event(chunk({"content": "Once"}, "stop", usage=COUNTED)).rstrip())  # no line ends the only event
+    assert [one.get("usage") for one in read(reading.end())] == [None, COUNTED]
+    assert reading.end() == b""
+
+
 def test_nothing_goes_on_before_the_first_token() -> None:
     reading = chunks()
     assert reading.feed(b": waiting\n\n" + event(STORY[0])) == b""
