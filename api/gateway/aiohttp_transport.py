@@ -18,7 +18,7 @@ MAX_CONNECTIONS = 10_000
 LARGE_BYTES = 1024 * 1024
 
 _FOREIGN = (aiohttp.ClientError, TimeoutError, OSError)
-_NOT_REACHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+_NOT_REACHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 _has_own_connection: ContextVar[bool] = ContextVar("_has_own_connection", default=False)
 
@@ -124,6 +124,8 @@ class _Connector(aiohttp.TCPConnector):
 
 
 def _fault(error: Exception) -> TransportFault:
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # whose own words have the proxy's URL, password and all
+        return NotReached(f"its proxy answered {error.status} {error.message}")
     if isinstance(error, _NOT_REACHED):
         return NotReached(str(error))
     return Silent() if isinstance(error, TimeoutError) else Broken(str(error))

@@ -108,9 +108,9 @@ def _transport(base_url: str, secret: str | None, proxy: str | None) -> Transpor
         "content-type": "application/json",
         "user-agent": "ultrallm",
     }
-    if secret:
-        headers["authorization"] = f"Bearer {secret}"
     url = URL(base_url)
+    if secret and url.raw_user is None:  # a login in the URL goes into the same header, with the adapters too
+        headers["authorization"] = f"Bearer {secret}"
     if url.scheme == "http" and proxy is None and url.raw_user is None and not url.raw_query_string:
         return PlainTransport(url, headers)
     return AiohttpTransport(base_url, headers, proxy)
