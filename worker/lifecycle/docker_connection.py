@@ -49,7 +49,14 @@ class DockerConnection:
         """The document that the engine answers with; None if it has nothing to say."""
         async with self.asked(method, path, parameters, body, within=self._patience_seconds) as answer:
             said = await _whole(answer)
-            return orjson.loads(said) if said else None
+            return self.document(said) if said else None
+
+    def document(self, said: bytes) -> Any:
+        """What it said in JSON; where it is something else, something else listens there."""
+        try:
+            return orjson.loads(said)
+        except orjson.JSONDecodeError as error:
+            raise self._no_engine() from error
 
     @asynccontextmanager
     async def asked(
@@ -85,9 +92,16 @@ class DockerConnection:
         if self._version is None:
             patience = aiohttp.ClientTimeout(total=self._patience_seconds, sock_connect=CONNECT_SECONDS)
             async with self._opened().get(self._url("version"), timeout=patience) as answer:
-                said = orjson.loads(await _whole(answer))
-            self._version = "v{}.{}".format(*_common(said["MinAPIVersion"], said["ApiVersion"]))
+                said = self.document(await _whole(answer))
+            try:
+                common = _common(said["MinAPIVersion"], said["ApiVersion"])
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise self._no_engine() from error
+            self._version = "v{}.{}".format(*common)
         return self._version
+
+    def _no_engine(self) -> EngineAway:
+        return EngineAway(f"What answers at {self.host} is no Docker engine: see that DOCKER_HOST names one.")
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -222,7 +222,7 @@ class DockerEngine:
         async with self._connection.asked("GET", "events", parameters, within=within) as answer:
             async for piece in answer.content.iter_any():
                 for line in lines.feed(piece):
-                    said = orjson.loads(line)
+                    said = self._connection.document(line)
                     actor = said["Actor"]
                     yield Change(actor["ID"], said["Action"], actor["Attributes"], said["timeNano"] / 1e9)
 

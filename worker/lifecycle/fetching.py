@@ -162,5 +162,5 @@ def _progress_in(line: str) -> dict[str, Any]:
     try:
         said = orjson.loads(line)
         return {"done_bytes": int(said["bytes"]), "total_bytes": int(said["total_bytes"])}
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return {}

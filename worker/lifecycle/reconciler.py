@@ -87,6 +87,8 @@ class Reconciler:
                     if change.action in NEWS:
                         self.wake()
                 since = until
+                # One whose clock is ahead of ours ends at once.
+                await asyncio.sleep(min(AWAY_SECONDS, max(0.0, until - time.time())))
             except EngineError as error:
                 logger.debug("no events: %s", error.message)
                 await asyncio.sleep(AWAY_SECONDS)

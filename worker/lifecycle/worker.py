@@ -170,9 +170,17 @@ class LifecycleRuntime:
             self._presence.keep(),
             self._report.keep(),
             self._catalog.keep(),
-            self._look_after_models(gpus),
+            self._keep_models(gpus),
         ]
         self._background = [asyncio.create_task(one) for one in keep]
+
+    async def _keep_models(self, gpus: GpuReader) -> None:
+        """For ever. Where our own code fails it is another process's turn: this one would only seem to live."""
+        try:
+            await self._look_after_models(gpus)
+        except Exception:
+            logger.exception("models are not looked after any more")
+            self._give_up("its own code failed")
 
     async def _look_after_models(self, gpus: GpuReader) -> None:
         """For ever, once Postgres and Docker have said where we are."""

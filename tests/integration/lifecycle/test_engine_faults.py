@@ -5,12 +5,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
 
+from common.ending import end
 from worker.lifecycle.docker_engine import DockerEngine
 from worker.lifecycle.engine_errors import EngineAway, EngineTooOld
+from worker.lifecycle.reconciler import AWAY_SECONDS, Reconciler
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,6 +50,13 @@ async def nothing(_: web.Request) -> web.Response:
     return web.json_response([])
 
 
+def saying(said: str) -> Answer:
+    async def say(_: web.Request) -> web.Response:
+        return web.Response(text=said)
+
+    return say
+
+
 async def silence(_: web.Request) -> web.Response:
     await asyncio.Event().wait()
     raise AssertionError
@@ -78,6 +88,29 @@ async def test_an_engine_with_no_version_in_common_is_told_apart_from_one_that_i
     async with serving(nothing, socket, oldest=oldest, newest=newest), asking(socket) as engine:
         with pytest.raises(EngineTooOld, match=oldest):
             await engine.ours("any")
+
+
+@pytest.mark.parametrize("said", ["<html>", "[]", "{}", '{"MinAPIVersion": 1, "ApiVersion": 2}', '"engine"'])
+async def test_a_server_that_is_no_engine_is_told_apart_from_one(tmp_path: Path, said: str) -> None:
+    app = web.Application()
+    app.router.add_get("/version", saying(said))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, tmp_path / "socket").start()
+    async with asking(tmp_path / "socket") as engine:
+        with pytest.raises(EngineAway, match="no Docker engine"):
+            await engine.ours("any")
+    await runner.cleanup()
+
+
+async def test_an_answer_that_is_cut_off_by_a_proxy_is_no_fault_of_ours(tmp_path: Path) -> None:
+    socket = tmp_path / "socket"
+    async with serving(saying('[{"Id": \n'), socket), asking(socket) as engine:
+        with pytest.raises(EngineAway):
+            await engine.ours("any")
+        with pytest.raises(EngineAway):
+            async for _ in engine.changes("any", time.time(), time.time() + 5):
+                pass
 
 
 async def test_an_engine_that_accepts_and_says_nothing_is_away(tmp_path: Path) -> None:
@@ -115,6 +148,26 @@ async def test_events_that_do_not_end_when_they_should_mean_an_engine_that_is_aw
             async for _ in engine.changes("any", began, began + 0.1):
                 pass
         assert time.time() - began >= 0.25
+
+
+async def test_an_engine_whose_clock_is_ahead_is_not_asked_for_events_without_a_pause(tmp_path: Path) -> None:
+    asked: list[float] = []
+    is_asked_again = asyncio.Event()
+
+    async def end_at_once(_: web.Request) -> web.Response:
+        asked.append(time.monotonic())
+        if len(asked) > 1:
+            is_asked_again.set()
+        return web.Response()
+
+    socket, nobody = tmp_path / "socket", cast("Any", None)
+    async with serving(end_at_once, socket), asking(socket) as engine:
+        reconciler = Reconciler(engine, nobody, nobody, nobody, nobody, installation="any", interval_seconds=5)
+        watching = asyncio.create_task(reconciler.watch())
+        async with asyncio.timeout(10):
+            await is_asked_again.wait()
+        await end([watching])
+    assert asked[1] - asked[0] >= AWAY_SECONDS
 
 
 async def test_a_log_that_is_followed_and_falls_silent_means_an_engine_that_is_away(tmp_path: Path) -> None:
