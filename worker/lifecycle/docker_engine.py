@@ -153,10 +153,12 @@ class DockerEngine:
         """
         parameters = {"stdout": "true", "stderr": "true", "timestamps": "true", "tail": str(tail)}
         parameters["follow"] = str(follow).lower()
-        limit = {"silence": self._silence_seconds} if follow else {"within": self._patience_seconds}
+        within, silence = (None, self._silence_seconds) if follow else (self._patience_seconds, None)
         frames = LogFrames()
         try:
-            async with self._connection.asked("GET", f"containers/{container}/logs", parameters, **limit) as answer:
+            async with self._connection.asked(
+                "GET", f"containers/{container}/logs", parameters, within=within, silence=silence
+            ) as answer:
                 async for piece in answer.content.iter_any():
                     for line in frames.feed(piece):
                         yield line
