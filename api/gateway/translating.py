@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 
 from api.gateway.answers import Stream, Whole
@@ -15,7 +16,7 @@ from api.gateway.rendering import ChunkWriter, answer_document, embeddings_docum
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Call, Usage
 from common.errors import ProviderError, Timeout
-from common.providers.complete import complete
+from common.providers.complete import joined
 from common.providers.protocol import Delta, Feature, ModelRequest, Provider
 from common.providers.registry import Providers
 
@@ -45,10 +46,7 @@ class Translating:
             return await self._vectors(asked, entry)
         provider, request = await self._prepare(asked, entry)
         started = time.perf_counter()
-        try:
-            completion = await complete(provider, request)
-        except ProviderError as error:
-            raise Fault(error) from error
+        completion = await joined(_paced(provider, request))
         waited_seconds = time.perf_counter() - started
         document = answer_document(asked.kind, entry.id, completion)
         return Whole(document, completion.usage, None, waited_seconds)
@@ -57,7 +55,7 @@ class Translating:
         """See `Way.stream`."""
         provider, request = await self._prepare(asked, entry)
         writer = ChunkWriter(asked.kind, entry.id)
-        stream = TranslatedStream(provider, request, writer, wants_usage=asked.wants_usage)
+        stream = TranslatedStream(_paced(provider, request), writer, wants_usage=asked.wants_usage)
         try:
             await stream.open()
         except BaseException:
@@ -95,10 +93,8 @@ class TranslatedStream:
     reasoning_tokens: int | None = None
     response_model: str | None = None
 
-    def __init__(self, provider: Provider, request: ModelRequest, writer: ChunkWriter, *, wants_usage: bool) -> None:
-        self._name = provider.name
-        self._timeout_seconds = request.timeout_seconds
-        self._deltas = provider.stream(replace(request, timeout_seconds=LONGEST_ANSWER_SECONDS))
+    def __init__(self, deltas: AsyncGenerator[Delta], writer: ChunkWriter, *, wants_usage: bool) -> None:
+        self._deltas = deltas
         self._writer = writer
         self._wants_usage = wants_usage
         self._first: list[Delta] = []
@@ -133,16 +129,31 @@ class TranslatedStream:
         await self._deltas.aclose()
 
     async def _next(self) -> Delta | None:
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                delta = await anext(self._deltas, None)
-        except TimeoutError:
-            raise Fault(Timeout(f"{self._name} was silent for {self._timeout_seconds:g} s.")) from None
-        except ProviderError as error:
-            raise Fault(error) from error
+        delta = await anext(self._deltas, None)
         if delta is not None:
             self.usage = delta.usage or self.usage
         return delta
+
+
+async def _paced(provider: Provider, request: ModelRequest) -> AsyncGenerator[Delta]:
+    """The answer. The request's time is that of each wait for a piece of it, and not of the whole.
+
+    Raises:
+        Fault: a piece did not come, or the adapter failed.
+    """
+    seconds = request.timeout_seconds
+    async with aclosing(provider.stream(replace(request, timeout_seconds=LONGEST_ANSWER_SECONDS))) as deltas:
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    delta = await anext(deltas, None)
+            except TimeoutError:
+                raise Fault(Timeout(f"{provider.name} was silent for {seconds:g} s.")) from None
+            except ProviderError as error:
+                raise Fault(error) from error
+            if delta is None:
+                return
+            yield delta
 
 
 def _refuse_unsupported(provider: Provider, entry: ModelEntry, call: Call) -> None:

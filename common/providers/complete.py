@@ -1,12 +1,12 @@
 """A whole answer, for those who do not watch it being made."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from common.contracts.calls import Usage
 from common.contracts.messages import ToolCall
-from common.providers.protocol import ModelRequest, Provider, ToolCallDelta
+from common.providers.protocol import Delta, ModelRequest, Provider, ToolCallDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,17 @@ async def complete(provider: Provider, request: ModelRequest) -> Completion:
     Raises:
         ProviderError: as `Provider.stream`; what was said until then is lost.
     """
+    return await joined(provider.stream(request))
+
+
+async def joined(stream: AsyncGenerator[Delta]) -> Completion:
+    """What a stream comes to; it is closed then, and where this is cancelled. Raises what it raises."""
     pieces: list[str] = []
     tool_calls = ToolCalls()
     finish_reason: str | None = None
     usage: Usage | None = None
-    async with aclosing(provider.stream(request)) as stream:
-        async for delta in stream:
+    async with aclosing(stream) as deltas:
+        async for delta in deltas:
             pieces.append(delta.text)
             tool_calls.add(delta.tool_calls)
             finish_reason = delta.finish_reason or finish_reason
