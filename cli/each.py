@@ -9,6 +9,7 @@ import typer
 
 from cli.exits import CommandFailed, ExitCode, ServerRefused
 from cli.options import DEFAULT_URL
+from cli.printable import printable
 from cli.terminal import diagnostics, output, print_json
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ async def do_each(job_ids: Sequence[str], act: Callable[[str], Awaitable[Deed]],
             reason = _reason(error)
             told.append({"id": job_id, "outcome": "refused", "error": reason})
             if not as_json:
-                diagnostics().out(f"{job_id} refused: {reason}")
+                diagnostics().out(f"{job_id} refused: {printable(reason)}")
             if error.exit_code is ExitCode.UNREACHABLE:
                 left = job_ids[place + 1 :]
                 break

@@ -15,6 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from cli.printable import printable
 from common.errors import AppError
 
 
@@ -91,5 +92,5 @@ class ErrorsInOneLine(TyperGroup):
         try:
             return super().invoke(ctx)
         except AppError as error:
-            typer.echo(f"error: {error.message}", err=True)
+            typer.echo(f"error: {printable(error.message)}", err=True)
             raise typer.Exit(getattr(error, "exit_code", ExitCode.FAILED)) from error

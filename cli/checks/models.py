@@ -4,6 +4,7 @@ import httpx
 
 from cli.checks.finding import Finding, fail, ok, warn
 from cli.client import is_loopback
+from cli.printable import printable
 from common.catalog.catalog import Catalog
 
 ANSWER_SECONDS = 5.0
@@ -24,7 +25,10 @@ async def model_runner(url: str, catalog: Catalog) -> list[Finding]:
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return [fail("model runner", f"{url}: {reason}", "start it, correct MODEL_RUNNER_URL, or set USE_MOCK=true")]
-    return [ok("model runner", f"{url} serves {', '.join(sorted(served)) or 'nothing'}"), *_missing(served, catalog)]
+    return [
+        ok("model runner", f"{url} serves {printable(', '.join(sorted(served))) or 'nothing'}"),
+        *_missing(served, catalog),
+    ]
 
 
 def _missing(served: set[str], catalog: Catalog) -> list[Finding]:

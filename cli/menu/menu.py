@@ -8,6 +8,7 @@ from cli.menu.draft import Draft
 from cli.menu.exchange import Exchange
 from cli.menu.offers import why_not
 from cli.menu.past import Past
+from cli.printable import printable
 from cli.terminal import diagnostics, output
 from cli.views.catalog import model_table
 from common.contracts.analysis_types import AnalysisType, AnalysisTypes
@@ -98,4 +99,4 @@ class Menu:
 
 
 def _say(error: CommandFailed) -> None:
-    diagnostics().out(f"error: {error.message}")
+    diagnostics().out(f"error: {printable(error.message)}")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
+from cli.printable import printable
 from common.contracts.models import ModelDocument
 
 
@@ -24,6 +25,8 @@ def model_table(models: Iterable[ModelDocument]) -> Table:
             ", ".join(model.aliases),
             "local" if model.local else model.provider,
             f"{model.context_window:,}" if model.context_window else "-",
-            Text(f"{state}: {model.reason}" if model.reason else state, style="" if model.available else "dim"),
+            Text(
+                f"{state}: {printable(model.reason)}" if model.reason else state, style="" if model.available else "dim"
+            ),
         )
     return table

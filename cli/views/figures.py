@@ -1,5 +1,6 @@
 """Figures as people read them."""
 
+from cli.printable import printable
 from common.contracts.calls import Answer, Usage
 
 
@@ -28,7 +29,7 @@ def cost(answer: Answer) -> str:
 def outcome(answer: Answer) -> str:
     """How a call ended, in a few words."""
     if answer.error is not None:
-        return f"{answer.status}: {answer.error.message}"
+        return f"{answer.status}: {printable(answer.error.message)}"
     if not answer.is_ok:
         return answer.status
     said = f"{answer.usage.completion_tokens} tokens, " if answer.usage else ""

@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from cli.printable import printable
 from cli.transcript import Waiting
 from common.contracts.fleet import FleetStatus, InstanceStatus
 
@@ -38,7 +39,8 @@ def fleet_table(status: FleetStatus) -> Table:
 def standing(operation: dict[str, Any]) -> str:
     """Where an operation is, in a line."""
     progress = operation["progress"] or {"phase": operation["status"], "reason": None, "details": None}
-    return _standing(operation["model_id"], progress["phase"], progress["reason"], progress["details"])
+    reason = progress["reason"] and printable(progress["reason"])
+    return _standing(operation["model_id"], progress["phase"], reason, progress["details"])
 
 
 def waited_for(waiting: Waiting) -> str:
@@ -55,4 +57,4 @@ def _standing(model: str, phase: str, reason: str | None, details: Mapping[str, 
 
 def _state(model: InstanceStatus) -> str:
     why = model.last_error.message if model.state == "failed" and model.last_error else model.reason
-    return f"{model.state}: {why}" if why else model.state
+    return f"{model.state}: {printable(why)}" if why else model.state
