@@ -1,7 +1,7 @@
 """What keys may use and what they used, for both planes: limits, slots a model, usage of the gateway."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -35,8 +35,11 @@ class Metering(Collector):
         self.slots = Slots(self._redis, is_patient=False)
         self.usage = BatchedUsage(database)
 
-    async def let_in(self, caller: Caller, models: Iterable[str]) -> None:
+    async def let_in(self, caller: Caller, asked: Sequence[str], *, besides: Sequence[str] = ()) -> None:
         """Count a submission of a job that asks these models, by their ids.
+
+        `besides` are those of its pattern's stages: whoever wrote that chose them, so the key needs no leave to ask
+        them, but it pays for them.
 
         It counts as a request, and needs a budget that is not spent, unless all of its models are free. What its
         calls come to is known as they end; tokens and parallel calls of jobs are not counted: their pace is the
@@ -47,14 +50,13 @@ class Metering(Collector):
             RateLimitExceeded, InsufficientQuota: not now.
         """
         limits = caller.limits
-        models = tuple(models)
-        for model in models:
+        for model in asked:
             if not limits.allow(model):
                 raise ModelNotAllowed(model)
         limits = replace(limits, tokens_per_minute=None, parallel_calls=None)
         if not limits.is_metered:
             return
-        cost = None if limits.budget_usd is not None and not self._are_free(models) else 0.0
+        cost = None if limits.budget_usd is not None and not self._are_free((*asked, *besides)) else 0.0
         held = await self._limiter.reserve(caller.owner, limits, tokens=0, cost_usd=cost)
         held.settle(tokens=0, cost_usd=0.0)
 

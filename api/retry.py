@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from api import models_asked
 from api.database import Row
 from common.catalog.catalog import Catalog
 from common.contracts.analyses import Analysis
@@ -34,22 +35,10 @@ def again(row: Row, catalog: Catalog, job_id: UUID) -> Analysis:
     if row["status"] not in TERMINAL:
         raise JobNotFinished
     analysis = asked_by(row).model_copy(update={"seed": str(job_id)})
-    if gone := [model for model in models_of(analysis) if not _is_known(model, catalog)]:
+    models = [*models_asked.of_analysis(analysis), *models_asked.of_pattern(analysis.pattern)]
+    if gone := [model for model in dict.fromkeys(models) if not _is_known(model, catalog)]:
         raise ModelGone(gone)
     return analysis
-
-
-def models_of(analysis: Analysis) -> list[str]:
-    """Every model the job may turn to by its own wish, once."""
-    fallbacks = analysis.routing.fallbacks or {}
-    stages = analysis.pattern.stages if analysis.pattern else ()
-    named = [
-        *(model.id for model in analysis.models),
-        analysis.lead_model,
-        *(model for chain in fallbacks.values() for model in chain),
-        *(model for stage in stages if not isinstance(stage.models, str) for model in stage.models),
-    ]
-    return list(dict.fromkeys(named))
 
 
 def _is_known(model: str, catalog: Catalog) -> bool:

@@ -11,13 +11,13 @@ from uuid import UUID
 from pydantic import BaseModel
 from sqlalchemy.exc import DataError
 
+from api import models_asked
 from api.backlog import Backlog
 from api.database import Database, Row
 from api.inference import analysis_of
 from api.retry import again
 from common.batching import Batcher
 from common.catalog.catalog import Catalog
-from common.catalog.entry import ERROR_CLASSES, Fallbacks
 from common.catalog.local import LocalModel
 from common.contracts.analyses import Analysis, AnalysisOptions, AnalysisRequest, AskedModel, JobAccepted
 from common.contracts.analysis_types import BUILT_IN_NAMES, analysis_types
@@ -96,18 +96,6 @@ def resolve(request: AnalysisRequest, catalog: Catalog, patterns: Mapping[str, P
     )
 
 
-def models_of(request: AnalysisRequest, catalog: Catalog) -> list[str]:
-    """The ids of the models that the caller asks by this, or leaves to our defaults; not those of a pattern's stages.
-
-    Raises:
-        ModelNotFound: lists the nearest names.
-    """
-    names = [*(request.models or catalog.default_models)]
-    names.append(request.lead_model or catalog.default_lead or names[0])
-    fallbacks = _fallback_ids(request.options, catalog) or {}
-    return [*(catalog.resolve(name).id for name in names), *(model for ids in fallbacks.values() for model in ids)]
-
-
 def _pattern(analysis_type: str, catalog: Catalog, patterns: Mapping[str, Pattern]) -> Pattern | None:
     """The pattern of this type; None for one that is built in."""
     if analysis_type in BUILT_IN_NAMES:
@@ -115,29 +103,18 @@ def _pattern(analysis_type: str, catalog: Catalog, patterns: Mapping[str, Patter
     if analysis_type not in patterns:
         raise UnknownAnalysisType(analysis_type, [one.name for one in analysis_types(patterns)])
     pattern = patterns[analysis_type]
-    for stage in pattern.stages:
-        if not isinstance(stage.models, str):
-            for model in stage.models:  # which the catalog knew when the patterns were read
-                catalog.resolve(model)
+    for model in models_asked.of_pattern(pattern):  # which the catalog knew when the patterns were read
+        catalog.resolve(model)
     return pattern
 
 
 def _routing(options: AnalysisOptions, catalog: Catalog, pattern: Pattern | None) -> Routing:
     usual = pattern is not None and pattern.cache
     return Routing(
-        fallbacks=_fallback_ids(options, catalog),
+        fallbacks=models_asked.fallback_ids(options, catalog),
         prefer=options.prefer,
         cache=usual if options.cache is None else options.cache,
     )
-
-
-def _fallback_ids(options: AnalysisOptions, catalog: Catalog) -> Fallbacks | None:
-    """None leaves the catalog's chains as they are; nothing in them is no chain at all."""
-    given = options.fallbacks
-    if given is None:
-        return None
-    by_class = given if isinstance(given, dict) else dict.fromkeys(ERROR_CLASSES, given)
-    return {one: tuple(catalog.resolve(name).id for name in names) for one, names in by_class.items() if names}
 
 
 class Submissions:

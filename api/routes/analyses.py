@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from api import models_asked
 from api.bodies import read_json
 from api.cursors import decode_cursor, encode_cursor
 from api.database import Row
@@ -14,7 +15,7 @@ from api.openapi import SUBMITTED, header_parameter, json_body, key_parameter, p
 from api.prefer import MAX_WAIT_SECONDS, parse_prefer
 from api.responses import document, etag_responses, finished_document, job_document, unchanged
 from api.routes.watching import EVENT_RESPONSES, EVENTS_EXTRA, watch
-from api.submit import idempotency_key, models_of
+from api.submit import idempotency_key
 from common import documents
 from common.catalog.catalog import Catalog
 from common.contracts.analyses import AnalysisDocument, AnalysisPage, AnalysisRequest, JobAccepted
@@ -70,7 +71,10 @@ async def analyze(request: Request) -> Response:
     key = idempotency_key(headers.get("idempotency-key"))
     asked = await read_json(request, AnalysisRequest)
     if caller.limits != UNLIMITED:
-        await runtime.metering.let_in(caller, models_of(asked, runtime.catalog))
+        pattern = runtime.patterns.get(asked.analysis_type)
+        await runtime.metering.let_in(
+            caller, models_asked.of_request(asked, runtime.catalog), besides=models_asked.of_pattern(pattern)
+        )
     accepted = await runtime.submissions.submit(asked, owner=caller.owner, idempotency_key=key)
     runtime.metrics.submissions.inc()
     preference = parse_prefer(headers.get("prefer"))

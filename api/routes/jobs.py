@@ -4,12 +4,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from api import models_asked
 from api.cursors import decode_moment_cursor, encode_moment_cursor
 from api.dependencies import JobId, ReaderDep, RuntimeDep, SubmitterDep
 from api.examples import ACCEPTED, DEAD_PAGE, JOB, shown
 from api.openapi import SUBMITTED, key_parameter, problems
 from api.responses import document, etag_responses, job_document, unchanged
-from api.retry import asked_by, models_of
+from api.retry import asked_by
 from api.routes.watching import EVENT_RESPONSES, EVENTS_EXTRA, watch
 from api.submit import idempotency_key
 from common import documents
@@ -117,7 +118,10 @@ async def retry_job(job_id: JobId, request: Request, runtime: RuntimeDep, caller
     key = idempotency_key(request.headers.get("idempotency-key"))
     row = await runtime.jobs.load(job_id, caller)
     if caller.limits != UNLIMITED:
-        await runtime.metering.let_in(caller, models_of(asked_by(row)))
+        asked = asked_by(row)
+        await runtime.metering.let_in(
+            caller, models_asked.of_analysis(asked), besides=models_asked.of_pattern(asked.pattern)
+        )
     accepted = await runtime.submissions.retry(row, idempotency_key=key)
     runtime.metrics.submissions.inc()
     sent = {"location": accepted.job.links.self}

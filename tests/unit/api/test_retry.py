@@ -3,6 +3,7 @@ from uuid import UUID
 
 import pytest
 
+from api import models_asked
 from api.retry import again
 from api.submit import resolve
 from common.catalog.catalog import Catalog
@@ -77,3 +78,13 @@ def test_a_model_that_left_the_catalog_is_named_wherever_the_job_asks_it(
 ) -> None:
     with pytest.raises(ModelGone, match=f"no longer has {GONE}: put it back"):
         again(ended(catalog, **fields), without(catalog, GONE), UUID(int=1))
+
+
+def test_what_a_caller_asks_is_told_apart_from_what_its_pattern_does(catalog: Catalog) -> None:
+    fields = {"models": ["mine"], "lead_model": "mock-b", "options": {"fallbacks": ["mock-c"]}}
+    request = AnalysisRequest.model_validate({"prompt": "hi", "analysis_type": "mine", **fields})
+    analysis = resolve(request, catalog, {"mine": MINE}, uuid7())
+    for asked in (models_asked.of_request(request, catalog), models_asked.of_analysis(analysis)):
+        assert list(dict.fromkeys(asked)) == ["mock-a", "mock-b", "mock-c"]
+    assert models_asked.of_pattern(analysis.pattern) == [GONE]
+    assert models_asked.of_pattern(None) == []
