@@ -11,7 +11,7 @@ from api.openapi import problems
 from api.responses import document
 from common import pricing
 from common.catalog.catalog import Catalog
-from common.catalog.entry import ModelEntry
+from common.catalog.entry import ERROR_CLASSES, ModelEntry
 from common.contracts.analysis_types import AnalysisTypes, analysis_types
 from common.contracts.models import ModelDocument, ModelList
 from common.errors import DependencyDown
@@ -68,7 +68,7 @@ def model_document(
         state=state,
         context_window=entry.context_window,
         capabilities=list(entry.capabilities),
-        fallbacks=[],
+        fallbacks=list(dict.fromkeys(model for name in ERROR_CLASSES for model in entry.fallbacks.get(name, ()))),
         price=pricing.price_of(entry),
         description=entry.description,
     )

@@ -23,7 +23,7 @@ class ModelDocument(BaseModel):
     state: str | None = Field(description="Of a model in a container (`GET /models`); null for others.")
     context_window: int | None = Field(description="Tokens, prompt and answer together.")
     capabilities: list[str]
-    fallbacks: list[str] = Field(description="Models that are asked in its place, in this order.")
+    fallbacks: list[str] = Field(description="Models that may be asked in its place; the error says which.")
     price: Price | None = Field(description="Null where no price is known.")
     description: str | None
 
