@@ -45,7 +45,7 @@ class Stamped:
 
 
 class BatchedUsage:
-    """A `UsageLog` over Postgres. Belongs to one event loop; give it `keep()` to run in the background."""
+    """The rows' way to Postgres. Belongs to one event loop; give it `keep()` to run in the background."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

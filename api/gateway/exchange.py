@@ -6,12 +6,13 @@ from types import TracebackType
 from typing import Self
 
 from api.auth import Caller
-from api.gateway.admission import Admission, Admitted
 from api.gateway.answers import Stream, Whole
+from api.gateway.batched_usage import BatchedUsage
 from api.gateway.envelope import Header
 from api.gateway.faults import Fault
+from api.gateway.limited import Admitted, Limited
 from api.gateway.travel import Trip
-from api.gateway.usage import UsageLog, UsageRow, request_id
+from api.gateway.usage import UsageRow, request_id
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Usage
 from common.errors import AppError
@@ -38,7 +39,7 @@ def cost_header(cost_usd: float | None) -> tuple[Header, ...]:
 class Accounts:
     """Opens exchanges."""
 
-    def __init__(self, admission: Admission, usage: UsageLog, price: Price) -> None:
+    def __init__(self, admission: Limited, usage: BatchedUsage, price: Price) -> None:
         self._admission = admission
         self._usage = usage
         self._price = price
@@ -47,7 +48,7 @@ class Accounts:
         """Let this request in, or not; it began at `started`, of time.perf_counter.
 
         Raises:
-            AppError: as `Admission.admit`.
+            AppError: as `Limited.admit`.
         """
         admitted = await self._admission.admit(caller, trip.named.id, trip.asked.estimated_tokens)
         return Exchange(caller, trip, admitted, self._usage, self._price, started)
@@ -57,7 +58,7 @@ class Exchange:
     """A request that was let in: a context that settles and records it, whatever it ends with."""
 
     def __init__(
-        self, caller: Caller, trip: Trip, admitted: Admitted, log: UsageLog, price: Price, started: float
+        self, caller: Caller, trip: Trip, admitted: Admitted, log: BatchedUsage, price: Price, started: float
     ) -> None:
         self.trip = trip
         self._admitted = admitted

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from api.auth import Caller
-from api.gateway.admission import Admitted, Headers
-from common.admission.limiter import Limiter, Reservation
+from api.gateway.envelope import Header
+from common.admission.limiter import NOTHING_HELD, Limiter, Reservation
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Usage
@@ -25,8 +25,8 @@ class Limited:
         self._catalog = catalog
         self._prices: dict[str, tuple[ModelEntry, Price | None]] = {}
 
-    async def admit(self, caller: Caller, model_id: str, estimated_tokens: int) -> Admitted:
-        """See `api.gateway.admission.Admission.admit`.
+    async def admit(self, caller: Caller, model_id: str, estimated_tokens: int) -> "Admitted":
+        """Reserve for this request of the model of that catalog id.
 
         Raises:
             ModelNotAllowed: the key may not ask this model.
@@ -36,10 +36,10 @@ class Limited:
         if not limits.allow(model_id):
             raise ModelNotAllowed(model_id)
         if not limits.is_metered:
-            return _NOTHING_HELD
+            return _UNMETERED
         cost = self._cost(model_id, estimated_tokens) if limits.budget_usd is not None else 0.0
         held = await self._limiter.reserve(caller.owner, limits, tokens=estimated_tokens, cost_usd=cost)
-        return Held(held)
+        return Admitted(held)
 
     def _cost(self, model_id: str, tokens: int) -> float | None:
         """What so many tokens may cost; None where no price is known.
@@ -65,15 +65,21 @@ class Limited:
         return known[1]
 
 
-class Held:
-    """What a request of a key with limits holds of them."""
+class Admitted:
+    """A request that was let in. Whoever holds one settles it once, whatever became of the request.
+
+    `headers` are what the response says of the caller's limits: `x-ratelimit-*`.
+    """
 
     def __init__(self, reservation: Reservation) -> None:
-        self.headers: Headers = [(name.encode(), value.encode()) for name, value in reservation.headers.items()]
+        self.headers: list[Header] = [(name.encode(), value.encode()) for name, value in reservation.headers.items()]
         self._reservation = reservation
 
     def settle(self, usage: Usage | None, cost_usd: float | None) -> None:
-        """See `Admitted.settle`."""
+        """Give back what was reserved beyond this. Returns at once and never fails.
+
+        None for a usage that nobody counted: what was reserved stands. A request that reached no model used `Usage()`.
+        """
         if usage is None:
             self._reservation.settle(cost_usd=cost_usd)
             return
@@ -82,11 +88,5 @@ class Held:
         self._reservation.settle(tokens=tokens, cost_usd=cost_usd if tokens else 0.0)
 
 
-class _NothingHeld:
-    headers: Headers = ()
-
-    def settle(self, usage: Usage | None, cost_usd: float | None) -> None:
-        """See `Admitted.settle`."""
-
-
-_NOTHING_HELD = _NothingHeld()
+# Of a key without limits: there is nothing to give back.
+_UNMETERED = Admitted(NOTHING_HELD)

@@ -2,7 +2,7 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from common.contracts.calls import Usage
 
@@ -33,18 +33,3 @@ class UsageRow:
     attempts: int = 0
     request_id: str | None = None
     is_streamed: bool = False
-
-
-class UsageLog(Protocol):
-    """Takes rows."""
-
-    def record(self, row: UsageRow) -> None:
-        """Have it written down. Returns at once and never fails."""
-        ...
-
-
-class Unrecorded:
-    """Forgets them."""
-
-    def record(self, row: UsageRow) -> None:
-        """See `UsageLog.record`."""
