@@ -66,15 +66,8 @@ class Exchange:
         self._price = price
         self._started = started
         self._response_model: str | None = None
-        asked = trip.asked
-        self._row = UsageRow(
-            caller.owner,
-            asked.kind.name,
-            trip.named.id,
-            "failed",
-            is_streamed=asked.is_streamed,
-            request_id=request_id.get(),
-        )
+        kind = trip.asked.kind.name
+        self._row = UsageRow(caller.owner, kind, trip.named.id, "failed", request_id=request_id.get())
 
     @property
     def limits(self) -> tuple[Header, ...]:

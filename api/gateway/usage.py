@@ -32,4 +32,3 @@ class UsageRow:
     time_to_first_token_ms: float | None = None
     attempts: int = 0
     request_id: str | None = None
-    is_streamed: bool = False

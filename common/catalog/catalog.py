@@ -33,10 +33,6 @@ class Catalog:
         self.default_lead = default_lead
         self._ids = dict(aliases)
 
-    def with_defaults(self, default_models: Sequence[str], default_lead: str | None) -> "Catalog":
-        """The same catalog with other defaults."""
-        return Catalog(self.entries, self._ids, default_models, default_lead, self.servers)
-
     def resolve(self, name: str) -> ModelEntry:
         """The entry of an id or an alias. A known provider's model needs no entry in the file.
 
