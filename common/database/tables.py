@@ -216,7 +216,6 @@ models = Table(
     # the most that an instance was seen to take of its GPUs
     Column("seen_bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("restarts", Integer, nullable=False, server_default=text("0")),
-    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
 )
 
 # A container, as its node's lifecycle worker last saw it, and what Docker cannot remember of it.
@@ -227,7 +226,6 @@ instances = Table(
     Column("model", Text, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("node", Text, nullable=False),
-    Column("spec", Text, nullable=False),
     Column("base_url", Text),
     Column("status", Text, nullable=False),
     Column("gpu_uuids", ARRAY(Text), nullable=False, server_default=text("'{}'")),
@@ -238,7 +236,6 @@ instances = Table(
     Column("proved_at", DateTime(timezone=True)),
     Column("stop_reason", Text),
     Column("stop_by", DateTime(timezone=True)),
-    Column("created_at", DateTime(timezone=True), nullable=False),
     Column("started_at", DateTime(timezone=True)),
     Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Index("ix_instances_model", "model", "generation"),
@@ -274,7 +271,7 @@ gpus = Table(
     Index("ix_gpus_node", "node"),
 )
 
-# Append-only: what happened to models, for people and for metrics.
+# What happened to models lately, for people.
 model_events = Table(
     "model_events",
     metadata,

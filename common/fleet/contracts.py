@@ -28,6 +28,8 @@ RUNNER_PORT = 8000
 
 # A lifecycle worker says every few seconds that it lives. After this its models are others' to start.
 NODE_LOST_SECONDS = 60.0
+# After this it is gone for good, with what was known of its GPUs and containers. One that comes back is a new one.
+NODE_FORGOTTEN_SECONDS = 7 * 86_400.0
 
 # What a container says of itself may be anything. These are more than is ever true, and small enough to be summed,
 # stored and made a span of time of: one container's nonsense must not end the planning of its whole node.

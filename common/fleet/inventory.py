@@ -15,7 +15,7 @@ _GPUS = text("SELECT * FROM gpus ORDER BY node, index")
 
 
 def nodes() -> TextClause:
-    """Every machine that ever had a lifecycle worker."""
+    """The machines with a lifecycle worker, those that are lost too until they are forgotten."""
     return _NODES.bindparams(seconds=NODE_LOST_SECONDS)
 
 

@@ -9,6 +9,8 @@ Those that decide return a row where they did, and none where somebody else was 
 from sqlalchemy import BigInteger, DateTime, Integer, Text, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from common.fleet.contracts import NODE_FORGOTTEN_SECONDS
+
 _TIME = DateTime(timezone=True)
 
 INSTALLATION = text(
@@ -31,19 +33,13 @@ PEERS = text(
     """
 )
 
-CLAIM = text(
-    """
-    UPDATE models SET node = :node, changed_at = now()
-    WHERE id = :model AND (node IS NULL OR node = :node)
-    RETURNING id
-    """
-)
+CLAIM = text("UPDATE models SET node = :node WHERE id = :model AND (node IS NULL OR node = :node) RETURNING id")
 
-RELEASE = text("UPDATE models SET node = NULL, changed_at = now() WHERE id = :model AND node = :node RETURNING id")
+RELEASE = text("UPDATE models SET node = NULL WHERE id = :model AND node = :node RETURNING id")
 
 RAISE = text(
     """
-    UPDATE models SET generation = :generation, restarts = restarts + (failures > 0)::int, changed_at = now()
+    UPDATE models SET generation = :generation, restarts = restarts + (failures > 0)::int
     WHERE id = :model AND node = :node AND generation = :generation - 1 AND is_wanted
     RETURNING id
     """
@@ -51,7 +47,7 @@ RAISE = text(
 
 RETIRE = text(
     """
-    UPDATE models SET is_wanted = false, queued_at = NULL, reason = :reason, changed_at = now()
+    UPDATE models SET is_wanted = false, queued_at = NULL, reason = :reason
     WHERE id = :model AND (node IS NULL OR node = :node) AND is_wanted AND wanted_at IS NOT DISTINCT FROM :wanted_at
     RETURNING id
     """
@@ -59,7 +55,7 @@ RETIRE = text(
 
 RETIRE_ALL = text(
     """
-    UPDATE models SET is_wanted = false, queued_at = NULL, reason = :reason, changed_at = now(),
+    UPDATE models SET is_wanted = false, queued_at = NULL, reason = :reason,
                       drain_seconds = CAST(:drain_seconds AS float)
     WHERE node = :node AND is_wanted
     RETURNING id
@@ -69,7 +65,7 @@ RETIRE_ALL = text(
 # A wish that came while the last container left is not overwritten: it is planned for next.
 SHOW = text(
     """
-    UPDATE models SET state = :state, reason = :reason, changed_at = now(),
+    UPDATE models SET state = :state, reason = :reason,
         node = CASE WHEN :state = 'stopped' THEN NULL ELSE node END,
         queued_at = CASE WHEN :state IN ('ready', 'stopped') THEN NULL ELSE queued_at END,
         progress = CASE WHEN :state = 'pulling' THEN progress END
@@ -99,7 +95,7 @@ PEAK = text(
 FAIL = text(
     """
     UPDATE models SET state = :state, reason = :reason, fault = :fault, failures = :failures, retry_at = :retry_at,
-        failed_at = clock_timestamp(), failed_spec = :spec, changed_at = now(), progress = NULL,
+        failed_at = clock_timestamp(), failed_spec = :spec, progress = NULL,
         failed_generation = coalesce(:generation, failed_generation)
     WHERE id = :model AND node = :node AND (:generation IS NULL OR failed_generation < :generation)
     RETURNING id
@@ -114,7 +110,7 @@ FAIL = text(
 REFUSE = text(
     """
     UPDATE models SET state = 'failed', reason = :reason, fault = :fault, failed_at = clock_timestamp(),
-        queued_at = NULL, progress = NULL, changed_at = now()
+        queued_at = NULL, progress = NULL
     WHERE id = :model AND (node IS NULL OR node = :node) AND wanted_at IS NOT DISTINCT FROM :wanted_at
     RETURNING id
     """
@@ -124,22 +120,27 @@ REFUSE = text(
 OBSERVE = text(
     """
     WITH gone AS (
-        DELETE FROM instances WHERE node = :node AND NOT container = ANY(:seen)
+        DELETE FROM instances
+        WHERE NOT container = ANY(:seen)
+          AND (node = :node OR seen_at < now() - make_interval(secs => :forgotten_seconds))
     )
     INSERT INTO instances AS i (
-        container, model, generation, node, spec, base_url, status, gpu_uuids, host_bytes, gpu_bytes, health,
-        created_at, started_at, seen_at)
-    SELECT container, model, generation, node, spec, base_url, status,
-           ARRAY(SELECT jsonb_array_elements_text(gpu_uuids)), host_bytes, gpu_bytes, health,
-           created_at, started_at, now()
+        container, model, generation, node, base_url, status, gpu_uuids, host_bytes, gpu_bytes, health, started_at,
+        seen_at)
+    SELECT container, model, generation, node, base_url, status,
+           ARRAY(SELECT jsonb_array_elements_text(gpu_uuids)), host_bytes, gpu_bytes, health, started_at, now()
     FROM jsonb_to_recordset(:rows) AS r(
-        container text, model text, generation int, node text, spec text, base_url text, status text, gpu_uuids jsonb,
-        host_bytes bigint, gpu_bytes bigint, health jsonb, created_at timestamptz, started_at timestamptz)
+        container text, model text, generation int, node text, base_url text, status text, gpu_uuids jsonb,
+        host_bytes bigint, gpu_bytes bigint, health jsonb, started_at timestamptz)
     ON CONFLICT (container) DO UPDATE SET
         base_url = excluded.base_url, status = excluded.status, health = excluded.health,
         started_at = excluded.started_at, seen_at = excluded.seen_at
     """
-).bindparams(bindparam("rows", type_=JSONB), bindparam("seen", type_=ARRAY(Text)))
+).bindparams(
+    bindparam("rows", type_=JSONB),
+    bindparam("seen", type_=ARRAY(Text)),
+    bindparam("forgotten_seconds", NODE_FORGOTTEN_SECONDS),
+)
 
 PROVED = text(
     "UPDATE instances SET proved_at = clock_timestamp() WHERE container = :container AND proved_at IS NULL "
@@ -163,8 +164,12 @@ REPORT = text(
         VALUES (:node, :limit_bytes, :capacity_bytes, :free_bytes, :available_bytes, now())
         ON CONFLICT (name) DO UPDATE SET limit_bytes = excluded.limit_bytes, capacity_bytes = excluded.capacity_bytes,
             free_bytes = excluded.free_bytes, available_bytes = excluded.available_bytes, seen_at = excluded.seen_at
+    ), forgotten AS (
+        DELETE FROM nodes WHERE name <> :node AND seen_at < now() - make_interval(secs => :forgotten_seconds)
     ), gone AS (
-        DELETE FROM gpus WHERE node = :node AND NOT uuid = ANY(:uuids)
+        DELETE FROM gpus
+        WHERE NOT uuid = ANY(:uuids)
+          AND (node = :node OR seen_at < now() - make_interval(secs => :forgotten_seconds))
     )
     INSERT INTO gpus (
         uuid, node, index, name, total_bytes, used_bytes, capacity_bytes, free_bytes, utilisation, seen_at)
@@ -185,12 +190,23 @@ REPORT = text(
     bindparam("capacity_bytes", type_=BigInteger),
     bindparam("free_bytes", type_=BigInteger),
     bindparam("node", type_=Text),
+    bindparam("forgotten_seconds", NODE_FORGOTTEN_SECONDS),
 )
 
+# A model that fails, or comes and goes, for months must not fill the disk: of each the newest events are kept.
+KEPT_EVENTS = 1000
+
 NOTE = text(
-    "INSERT INTO model_events (id, model, node, generation, kind, detail) "
-    "VALUES (:id, :model, :node, :generation, :kind, :detail)"
+    """
+    WITH old AS (
+        DELETE FROM model_events
+        WHERE model = :model
+          AND id <= (SELECT id FROM model_events WHERE model = :model ORDER BY id DESC OFFSET :others LIMIT 1)
+    )
+    INSERT INTO model_events (id, model, node, generation, kind, detail)
+    VALUES (:id, :model, :node, :generation, :kind, :detail)
+    """
 ).bindparams(
-    bindparam("id", type_=Uuid), bindparam("generation", type_=Integer),
-    bindparam("detail", type_=JSONB(none_as_null=True)),
+    bindparam("id", type_=Uuid), bindparam("model", type_=Text), bindparam("generation", type_=Integer),
+    bindparam("detail", type_=JSONB(none_as_null=True)), bindparam("others", KEPT_EVENTS - 1),
 )  # fmt: skip

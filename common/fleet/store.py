@@ -225,13 +225,11 @@ def _instance_row(instance: Instance, base_url: str | None) -> dict[str, Any]:
         "model": instance.model,
         "generation": instance.generation,
         "node": instance.node,
-        "spec": instance.spec,
         "base_url": base_url,
         "status": instance.status,
         "gpu_uuids": instance.reserved.gpu_uuids,
         "host_bytes": instance.reserved.host_bytes,
         "gpu_bytes": instance.reserved.gpu_bytes,
         "health": None if instance.health is None else instance.health.model_dump(),
-        "created_at": instance.created_at,
         "started_at": instance.started_at,
     }

@@ -16,7 +16,7 @@ _WANT = text(
     INSERT INTO models AS m (id, is_wanted, wanted_at, queued_at, state)
     VALUES (:model, true, clock_timestamp(), clock_timestamp(), 'queued')
     ON CONFLICT (id) DO UPDATE SET
-        is_wanted = true, wanted_at = clock_timestamp(), is_forced = false, drain_seconds = NULL, changed_at = now(),
+        is_wanted = true, wanted_at = clock_timestamp(), is_forced = false, drain_seconds = NULL,
         queued_at = CASE WHEN m.is_wanted AND m.state IN ('queued', 'pulling', 'starting')
                          THEN m.queued_at ELSE clock_timestamp() END,
         state = CASE WHEN m.state = 'stopped' THEN 'queued' ELSE m.state END,
@@ -27,7 +27,7 @@ _WANT = text(
 
 _UNWANT = text(
     """
-    UPDATE models SET is_wanted = false, is_forced = :is_forced, reason = NULL, changed_at = now(),
+    UPDATE models SET is_wanted = false, is_forced = :is_forced, reason = NULL,
                       drain_seconds = CAST(:drain_seconds AS float)
     WHERE id = :model
     RETURNING state

@@ -49,8 +49,8 @@ async def lies_on(desk: Desk, *uuids: str) -> None:
         model=BIG,
     )
     await desk.sql(
-        "INSERT INTO instances (container, model, generation, node, spec, base_url, status, gpu_uuids, proved_at, "
-        "created_at) VALUES ('c', :model, 1, 'here', 's', 'http://127.0.0.1:1', 'running', :uuids, now(), now())",
+        "INSERT INTO instances (container, model, generation, node, base_url, status, gpu_uuids, proved_at) "
+        "VALUES ('c', :model, 1, 'here', 'http://127.0.0.1:1', 'running', :uuids, now())",
         model=BIG,
         uuids=list(uuids),
     )

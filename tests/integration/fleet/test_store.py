@@ -14,7 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from common.catalog.local import GIB, LocalModel
 from common.database.connect import connect
 from common.fleet import wishes
-from common.fleet.contracts import Desired, Fault, Gpu, GpuRoom, Host, Instance, Node, Reservation, RunnerHealth, State
+from common.fleet.contracts import (
+    NODE_FORGOTTEN_SECONDS,
+    Desired,
+    Fault,
+    Gpu,
+    GpuRoom,
+    Host,
+    Instance,
+    Node,
+    Reservation,
+    RunnerHealth,
+    State,
+)
+from common.fleet.statements import KEPT_EVENTS
 from common.fleet.store import FleetStore
 
 MODEL = "local-a"
@@ -59,6 +72,24 @@ class Fleet:
         await self.here.proved("c1")
         await self.here.show(MODEL, State.READY, None)
         return instance
+
+    async def look(self) -> None:
+        """A round of `here`, which has no container."""
+        host, account = Host("here", UUID(int=1), 8 * GIB), Node("here", datetime.now(UTC), 6 * GIB, 5 * GIB)
+        await self.here.observe([], {})
+        await self.here.report(host, [], account)
+
+    async def away_for(self, seconds: float) -> None:
+        """Nothing was heard of anybody for so long."""
+        for table in ("nodes", "gpus", "instances"):
+            past = text(f"UPDATE {table} SET seen_at = seen_at - make_interval(secs => :seconds)")  # noqa: S608
+            await self.run(past.bindparams(seconds=seconds))
+
+    async def counts(self) -> dict[str, int]:
+        return {
+            table: (await self.run(text(f"SELECT count(*) AS n FROM {table}")))[0]["n"]  # noqa: S608
+            for table in ("nodes", "gpus", "instances")
+        }
 
 
 def a_container(name: str, **fields: Any) -> Instance:
@@ -248,6 +279,41 @@ async def test_nodes_see_each_other_and_a_gpu_that_is_gone_is_seen_no_more(fleet
     assert peer.gpus == (GpuRoom(2, 1),)
     assert [row["name"] for row in await fleet.run(wishes.live_nodes(60))] == ["here"]
     assert await fleet.run(wishes.live_nodes(0)) == []
+
+
+async def test_a_node_that_is_gone_for_good_is_forgotten_with_all_that_was_on_it(fleet: Fleet) -> None:
+    host, account = Host("there", UUID(int=1), 8 * GIB), Node("there", datetime.now(UTC), 6 * GIB, 5 * GIB)
+    gpu = Gpu("GPU-0", 0, "H", 80 * GIB, GIB)
+    await fleet.there.report(host, [gpu], replace(account, gpus=(GpuRoom(2, 1),)))
+    await fleet.there.observe([a_container("c1", node="there")], {})
+    await fleet.away_for(NODE_FORGOTTEN_SECONDS - 60)
+    await fleet.look()
+    assert await fleet.counts() == {"nodes": 2, "gpus": 1, "instances": 1}
+    await fleet.away_for(120)
+    await fleet.look()
+    assert await fleet.counts() == {"nodes": 1, "gpus": 0, "instances": 0}
+
+
+async def test_a_forgotten_container_that_is_seen_again_is_no_other(fleet: Fleet) -> None:
+    instance = await fleet.serve()
+    await fleet.away_for(2 * NODE_FORGOTTEN_SECONDS)
+    await fleet.here.observe([instance], {"c1": "http://c1"})
+    [seen] = await fleet.run(wishes.look())
+    assert seen["is_ready"]
+
+
+async def test_of_a_models_history_the_newest_is_kept(fleet: Fleet) -> None:
+    past = text(
+        "INSERT INTO model_events (id, model, kind, generation)"
+        " SELECT lpad(to_hex(2 * n + (m = 'local-b')::int), 32, '0')::uuid, m, 'ready', n"
+        " FROM generate_series(1, :kept) n, unnest(ARRAY['local-a', 'local-b']) m"
+    )
+    await fleet.run(past.bindparams(kept=KEPT_EVENTS))
+    for generation in (KEPT_EVENTS + 1, KEPT_EVENTS + 2):
+        await fleet.here.note(MODEL, "ready", generation=generation)
+    rows = await fleet.run(text("SELECT model, generation FROM model_events ORDER BY model, generation"))
+    kept = [[row["generation"] for row in rows if row["model"] == model] for model in (MODEL, "local-b")]
+    assert kept == [list(range(3, KEPT_EVENTS + 3)), list(range(1, KEPT_EVENTS + 1))]
 
 
 async def test_the_most_that_was_seen_is_remembered(fleet: Fleet) -> None:
