@@ -1,7 +1,8 @@
 """A request as it comes in: uvicorn's HTTP, with an end to how much a head may say and how long a client may be silent.
 
 By itself uvicorn waits for ever for the rest of a request, or for the first byte of one, and keeps whatever headers it
-is sent: a few thousand connections that say nothing would take every file that the process may open.
+is sent; and a connection that it closes stays open for as long as its client does not read what was said last. A few
+thousand such clients would take every file that the process may open.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# Longer than any proxy waits for us; an upload that moves is never silent for as long.
+# Longer than any proxy waits for us; an upload that moves is never silent for as long, nor a download ever still.
 SILENT_SECONDS = 60.0
 # Some 30 times what the largest client sends; above it somebody fills memory.
 MAX_HEAD_BYTES = 65_536
@@ -25,6 +26,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_receiving = self._is_in_head = True
         self._head_bytes = 0
         self._heard_at = 0.0
+        self._unread_bytes = -1
         self._looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -50,8 +52,6 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
         self._is_receiving = self._is_in_head = True
         self._head_bytes = 0
-        if self._looking is None:
-            self._look_later(self.silent_seconds)
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -65,12 +65,17 @@ class BoundedHttp(HttpToolsProtocol):
         self._looking = self.loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
-        """Is the rest of a request overdue? While it is we who do not read, it may be."""
-        self._looking = None
-        if not self._is_receiving:
-            return
-        silent_seconds = 0.0 if self.flow.read_paused else self.loop.time() - self._heard_at
+        """Is the rest of a request overdue, or has nothing been read of what is left to be sent?"""
+        if self.transport.is_closing():
+            unread_bytes = self.transport.get_write_buffer_size()
+            if unread_bytes == self._unread_bytes:
+                self.transport.abort()
+                return
+            self._unread_bytes = unread_bytes
+        # while it is we who do not read, the rest may be overdue
+        is_waiting = self._is_receiving and not self.flow.read_paused
+        silent_seconds = self.loop.time() - self._heard_at if is_waiting else 0.0
         if silent_seconds >= self.silent_seconds:
             self.transport.close()
-        else:
-            self._look_later(self.silent_seconds - silent_seconds)
+            silent_seconds = 0.0
+        self._look_later(self.silent_seconds - silent_seconds)

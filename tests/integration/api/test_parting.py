@@ -1,0 +1,66 @@
+"""Connections that are closed while their clients read nothing."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from api.receiving import BoundedHttp
+
+PATIENCE_SECONDS = 10.0
+# More than any socket holds.
+LARGE = b"x" * 16 * 1024 * 1024
+
+
+class Hasty(BoundedHttp):
+    silent_seconds = 0.2
+
+
+async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:
+    """An answer that is given up in the middle: that of a watcher who takes nothing, for one."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": LARGE, "more_body": True})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[uvicorn.Server]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(breaks_off, http=Hasty, log_config=None, lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not server.started:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        yield server
+        server.should_exit = True
+        await asyncio.wait_for(running, PATIENCE_SECONDS)
+
+
+async def asked(server: uvicorn.Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = server.servers[0].sockets[0].getsockname()
+    reader, writer = await asyncio.open_connection(host, port, limit=1024)
+    writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    return reader, writer
+
+
+async def test_who_does_not_read_the_rest_is_let_go(server: uvicorn.Server) -> None:
+    reader, writer = await asked(server)
+    await reader.read(1)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while server.server_state.connections:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    writer.transport.abort()
+
+
+async def test_who_reads_it_slowly_gets_it_all(server: uvicorn.Server) -> None:
+    reader, writer = await asked(server)
+    said = b""
+    while piece := await reader.read(1024 * 1024):
+        said += piece
+        if len(said) < len(LARGE) / 2:
+            await asyncio.sleep(0.005)  # a second in all, several times as long as nobody may read anything
+    assert said.count(b"x") == len(LARGE)
+    writer.transport.abort()
