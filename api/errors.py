@@ -19,6 +19,7 @@ from common.errors import (
     DependencyDown,
     Forbidden,
     IdempotencyConflict,
+    InstanceGone,
     InvalidInput,
     JobNotFinished,
     ModelGone,
@@ -42,6 +43,7 @@ STATUSES: Mapping[type[AppError], int] = {
     DependencyDown: 503,
     ProviderError: 502,
     NotStarted: 503,
+    InstanceGone: 503,
     AppError: 500,
 }
 
@@ -50,6 +52,8 @@ PLACES = frozenset({"body", "query", "path", "header", "cookie"})
 # A body may be wrong in thousands of places, and a wrong field's name may be the body.
 MAX_FIELD_ERRORS = 20
 MAX_FIELD_CHARACTERS = 100
+# When to come again, where an error does not say.
+RETRY_AFTER_SECONDS = 1.0
 
 
 def install(app: FastAPI, routes: Sequence[BaseRoute] = ()) -> None:
@@ -67,13 +71,16 @@ def from_app_error(error: AppError) -> Response:
     """The response to an error of ours."""
     status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     headers = {"www-authenticate": 'Bearer realm="ultrallm"'} if status == HTTPStatus.UNAUTHORIZED else None
+    seconds = error.retry_after_seconds
+    if seconds is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        seconds = RETRY_AFTER_SECONDS
     return problem(
         status,
         error.code,
         (type(error).__doc__ or "").strip(),
         error.message,
         errors=[FieldError(field=error.field, message=error.message)] if isinstance(error, InvalidInput) else (),
-        retry_after_seconds=error.retry_after_seconds,
+        retry_after_seconds=seconds,
         headers=headers,
     )
 

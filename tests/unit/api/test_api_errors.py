@@ -11,9 +11,11 @@ from common.errors import (
     DependencyDown,
     Forbidden,
     IdempotencyConflict,
+    InstanceGone,
     InvalidInput,
     JobNotFound,
     ModelNotFound,
+    ProviderError,
     Unauthenticated,
     UnknownAnalysisType,
 )
@@ -34,6 +36,8 @@ EVERY_ERROR = [one for _, one in inspect.getmembers(common.errors, inspect.iscla
         (ModelNotFound("gpt5", ["gpt4"]), 404),
         (Busy(), 429),
         (DependencyDown(), 503),
+        (InstanceGone(), 503),
+        (ProviderError(), 502),
         (AppError(), 500),
     ],
 )
@@ -54,7 +58,7 @@ def test_every_error_of_the_tree_has_a_status(error: type[AppError]) -> None:
     assert any(kind in STATUSES for kind in error.__mro__)
 
 
-@pytest.mark.parametrize("error", [Busy(), DependencyDown(), Busy(retry_after_seconds=0.2)])
+@pytest.mark.parametrize("error", [Busy(), DependencyDown(), InstanceGone(), Busy(retry_after_seconds=0.2)])
 def test_busy_and_down_say_when_to_come_back_in_whole_seconds(error: AppError) -> None:
     assert int(from_app_error(error).headers["retry-after"]) >= 1
 
