@@ -112,6 +112,20 @@ def test_who_waits_together_is_read_together(forward: ScriptedForward, batcher: 
     assert len(forward.added) <= 2
 
 
+def test_work_that_never_ends_stops_no_answer(forward: ScriptedForward, batcher: Batcher) -> None:
+    """As when several embed many texts at once: while one chunk is computed the next one comes."""
+    asked = Asked("abc")
+
+    def work() -> None:
+        if not asked.row.is_over:
+            batcher.between(work)
+
+    batcher.add(asked.row)
+    batcher.between(work)
+    go(forward, 20)
+    assert asked.text() == "abc"
+
+
 def test_a_cache_that_cannot_be_joined_is_finished_first() -> None:
     forward = ScriptedForward(takes_newcomers=False)
     batcher = Batcher(forward)

@@ -94,18 +94,23 @@ class Batcher:
             self.broken.set_result(f"The model failed while it generated: {why}")
 
     def _read_inbox(self) -> bool:
-        """Take what has come, waiting only if there is nothing else to do. False when it is time to end."""
-        while True:
-            try:
-                item = self._inbox.get(block=not (self._rows or self._waiting))
-            except queue.Empty:
-                return True
+        """Take what has come, waiting only if there is nothing else to do. False when it is time to end.
+
+        What comes meanwhile is for the next time: else work without an end would stop the answers.
+        """
+        try:
+            items = [self._inbox.get(block=not (self._rows or self._waiting))]
+        except queue.Empty:
+            return True
+        items += [self._inbox.get() for _ in range(self._inbox.qsize())]
+        for item in items:
             if item is None:
                 return False
             if isinstance(item, Row):
                 self._waiting.append(item)
             else:
                 item()
+        return True
 
     def _join(self) -> None:
         newcomers = self._waiting = [row for row in self._waiting if not row.is_over]
