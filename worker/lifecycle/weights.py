@@ -45,6 +45,12 @@ class WeightsFolder:
 
     def find(self, entry: LocalModel) -> Weights | Missing | Fault:
         """The weights of a model, or what is to be done about them. Looks at the disk."""
+        try:
+            return self._find(entry)
+        except (OSError, RuntimeError) as error:  # RuntimeError is of links that lead in a circle
+            return _missing(f"Its source cannot be looked at: {error}")
+
+    def _find(self, entry: LocalModel) -> Weights | Missing | Fault:
         source = entry.source
         if source.tag is not None:
             return self._below(PurePosixPath(entry.engine))  # which its own program pulls into

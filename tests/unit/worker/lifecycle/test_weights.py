@@ -51,6 +51,13 @@ def test_a_path_does_not_lead_out_of_the_weights_folder(tmp_path: Path) -> None:
     assert isinstance(folder.find(entry({"path": "link"})), Fault)
 
 
+def test_what_cannot_even_be_looked_at_is_a_fault_of_its_model_alone(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for path in ("x" * 300, "circle", "circle/x.gguf"):
+        found = on_a_host(tmp_path).find(entry({"path": path}))
+        assert isinstance(found, Fault), path
+
+
 def test_a_repo_is_missing_until_all_of_it_was_pulled(tmp_path: Path) -> None:
     folder = on_a_host(tmp_path)
     model = entry({"repo": "org/name", "revision": REVISION})
