@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 KEPT_LOGS = 3
@@ -25,7 +26,8 @@ def bound(path: Path) -> None:
     """
     if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
         _turn_over(path)
-        shutil.copyfile(path, _numbered(path, 1))
+        with suppress(OSError):  # of a full disk; the cut makes room
+            shutil.copyfile(path, _numbered(path, 1))
         os.truncate(path, 0)
 
 

@@ -1,4 +1,5 @@
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def test_a_log_that_grew_too_long_is_cut_under_its_writer(tmp_path: Path, monkey
     write(descriptor, "second\n")
     assert log.read_text() == "second\n"
     assert (tmp_path / "api.log.1").read_text() == "a long first line\n"
+
+
+def test_a_log_that_cannot_be_copied_is_cut_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is no reason to stop the stack; here it is full at 20 bytes."""
+    monkeypatch.setattr(logs, "MAX_LOG_BYTES", 10)
+    log = tmp_path / "api.log"
+    log.write_text("a line that is longer than the disk\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        logs.bound(log)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert log.read_text() == ""
 
 
 def test_the_tail_is_the_last_lines_that_say_something(tmp_path: Path) -> None:
