@@ -39,10 +39,20 @@ class _ToolCall(BaseModel):
     function: _Function | None = None
 
 
+class _Part(BaseModel):
+    text: str | None = None
+
+
 class _Message(BaseModel):
-    content: str | None = None
+    content: str | list[_Part] | None = None  # parts, as Mistral's thinking models have them; a thought has no text
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        parts = self.content
+        return "".join(part.text or "" for part in parts) if isinstance(parts, list) else parts or ""
 
 
 class _Choice(BaseModel):
@@ -141,7 +151,7 @@ class Answer:
                 continue
             if choice.delta.refusal:
                 raise ContentRefused(f"{self._server}'s model declined to answer.")
-            text = self._text.feed(choice.delta.content or "")
+            text = self._text.feed(choice.delta.text)
             pieces = choice.delta.tool_calls or ()
             tool_calls = tuple(self._tool_call(place, piece) for place, piece in enumerate(pieces))
             if text or tool_calls:
