@@ -168,21 +168,26 @@ _EXPIRED = text(
 )
 
 # Of the suspects that wait the likeliest few are rung for, in each sweep until a worker has them. One that kills at
-# once was among the last to begin.
+# once was among the last to begin. They are picked apart from the others, for they stay due and would crowd them out.
 _RING_DUE = text(
     """
     WITH due AS (
-        SELECT id, queue, started_at, silences >= :suspicious AS is_suspect FROM calls
-        WHERE status = 'queued' AND due_at <= now()
+        SELECT id, false AS is_suspect FROM calls
+        WHERE status = 'queued' AND due_at <= now() AND silences < :suspicious
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), ranked AS (
-        SELECT *, row_number() OVER (PARTITION BY queue, is_suspect ORDER BY started_at DESC, id DESC) AS place FROM due
+        SELECT id, row_number() OVER (PARTITION BY queue ORDER BY started_at DESC, id DESC) AS place FROM calls
+        WHERE status = 'queued' AND due_at <= now() AND silences >= :suspicious
+    ), likeliest AS (
+        SELECT c.id, true AS is_suspect FROM calls c JOIN ranked r USING (id)
+        WHERE r.place <= :suspects AND c.status = 'queued'
+        FOR UPDATE OF c SKIP LOCKED
     ), rung AS (
         UPDATE calls c
         SET rings = least(c.rings + 1, 5),
-            due_at = CASE WHEN r.is_suspect THEN c.due_at
+            due_at = CASE WHEN w.is_suspect THEN c.due_at
                           ELSE now() + make_interval(secs => :grace * 2 ^ least(c.rings, 5)) END
-        FROM ranked r WHERE c.id = r.id AND (NOT r.is_suspect OR r.place <= :suspects)
+        FROM (SELECT * FROM due UNION ALL SELECT * FROM likeliest) AS w WHERE c.id = w.id
         RETURNING c.id, c.queue, c.job_id
     )
     SELECT r.id, r.queue, row_number() OVER (PARTITION BY j.owner ORDER BY r.id) <= :front_calls AS is_front

@@ -73,6 +73,15 @@ async def test_suspects_are_rung_for_and_taken_from_the_last_begun_to_the_first(
     assert await held(desk, ids, "w") == ids[-1:]
 
 
+async def test_suspects_that_wait_for_their_turn_keep_no_other_call_from_being_rung_for(desk: Desk) -> None:
+    _, suspects = await begun(desk, 2 * calls.SUSPECTS_RUNG)
+    await silence(desk, suspects, times=2)
+    _, ordinary = await begun(desk, 2)
+    await desk.sql("UPDATE calls SET due_at = now() WHERE id = ANY(:ids)", ids=ordinary)
+    rung = {row["id"] for row in await desk.execute(calls.ring_due(len(ordinary), GRACE, SUSPICIOUS))}
+    assert rung == {*ordinary, *sorted(suspects)[-calls.SUSPECTS_RUNG :]}
+
+
 async def test_a_suspect_whose_worker_dies_is_given_up_and_the_others_are_pardoned(desk: Desk) -> None:
     _, [culprit, innocent] = await begun(desk, 2)
     await silence(desk, [culprit, innocent], times=2)
