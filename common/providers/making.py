@@ -2,6 +2,9 @@
 
 import importlib
 import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
@@ -11,10 +14,13 @@ from common.catalog.entry import ModelServer
 from common.fleet.fleet import Fleet
 from common.providers.http import Proxies
 from common.providers.protocol import Provider
+from common.reloading import Stamp, stamp
 from common.settings import Settings, header_safe
 
 if TYPE_CHECKING:
     from common.providers.local import Containers
+
+DOT_ENV = Path(".env")
 
 
 def make(name: str, server: ModelServer | None, settings: Settings) -> Provider:
@@ -54,11 +60,17 @@ def make_containers(fleet: Fleet) -> "Containers":
 
 def variable(name: str) -> SecretStr | None:
     """The key in a variable of the environment, or of `.env` as everything else; None if it is no key."""
-    value = os.environ.get(name) or dotenv_values(".env").get(name)
+    value = os.environ.get(name) or _dot_env(stamp(DOT_ENV)).get(name)
     try:
         return header_safe(SecretStr(value)) if value else None
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=1)
+def _dot_env(_: Stamp | None) -> Mapping[str, str | None]:
+    """What the file says as of this stamp. To read it takes milliseconds, and every request asks for a key."""
+    return dotenv_values(DOT_ENV)
 
 
 def _module_of(name: str, settings: Settings) -> str:
