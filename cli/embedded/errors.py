@@ -1,9 +1,9 @@
-"""Why a stack does not start, or does not stay.
+"""Why a stack does not start.
 
 AppError
 └── StackError            exit code 1, one clear line
     ├── CannotStart       found out before anything was started
-    └── PartFailed        a part did not start, or could not be kept up
+    └── PartFailed        a part did not start
 """
 
 from common.errors import AppError
@@ -22,6 +22,6 @@ class CannotStart(StackError):
 
 
 class PartFailed(StackError):
-    """A part of the stack failed."""
+    """A part of the stack did not start."""
 
     code = "part_failed"

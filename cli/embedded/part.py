@@ -4,7 +4,6 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from cli.embedded.account import Account
 
@@ -27,8 +26,6 @@ class Part:
     directory: Path | None = None
     account: Account | None = None
     """Who runs it; None is whoever runs the supervisor."""
-    restarts: int | None = None
-    """How many deaths in quick succession are answered by a restart; None is any number."""
     start_seconds: float = 60.0
     stop_seconds: float = 10.0
     stop_signal: signal.Signals = signal.SIGTERM
@@ -36,10 +33,3 @@ class Part:
     """Sent when the stop takes longer than `stop_seconds`, or when somebody is in a hurry."""
     orphan_signal: signal.Signals = signal.SIGKILL
     """Sent by the kernel when the supervisor dies without stopping its parts."""
-
-    @property
-    def is_step(self) -> bool:
-        return self.probe is None
-
-
-PartState = Literal["waiting", "starting", "ready", "failed"]

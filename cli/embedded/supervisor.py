@@ -29,10 +29,8 @@ FORGIVEN_SECONDS = 60.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def restart_pause(deaths: int, limit: int | None) -> float | None:
-    """Seconds to wait after this many deaths in quick succession; None when it is time to give up."""
-    if limit is not None and deaths > limit:
-        return None
+def restart_pause(deaths: int) -> float:
+    """Seconds to wait after this many deaths in quick succession."""
     return float(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(deaths - 1, 16)))
 
 
@@ -76,7 +74,7 @@ class Supervisor:
         """Start everything, call `on_ready` once, and return after a stop signal, with no process left.
 
         Raises:
-            PartFailed: a part did not start or could not be kept up; everything has been stopped.
+            PartFailed: a part did not start; everything has been stopped. One that dies later is started again.
         """
         loop = asyncio.get_running_loop()
         handlers = {signal.SIGCHLD: self._poll_children} | dict.fromkeys(STOP_SIGNALS, self.stop)
@@ -136,9 +134,7 @@ class Supervisor:
             if not self._ready[part.name].is_set():
                 raise self._failed(part, "did not start", death)
             deaths = 1 if time.monotonic() - began > FORGIVEN_SECONDS else deaths + 1
-            pause = restart_pause(deaths, part.restarts)
-            if pause is None:
-                raise self._failed(part, "cannot be kept up", death)
+            pause = restart_pause(deaths)
             last_words = " / ".join(tail(child.log, 2))
             self._report.notice(f"{part.name} {death}; starting it again in {pause:g} s. It said: {last_words}")
             await asyncio.sleep(pause)

@@ -9,7 +9,6 @@ a queue without a bound, and tells nobody when their connection broke.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -28,16 +27,6 @@ PULL_SILENCE_SECONDS = 300.0
 ANSWER_SECONDS = 15.0
 
 NOT_THERE, CONFLICT = 404, 409
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something happened to a container. `at` is in seconds since the epoch, by the engine's clock."""
-
-    container: str
-    action: str
-    labels: Mapping[str, str]
-    at: float
 
 
 class DockerEngine:
@@ -212,7 +201,7 @@ class DockerEngine:
             there = await self._networks(name)
         return str(min(there, key=lambda network: (network["Created"], network["Id"]))["Id"])
 
-    async def changes(self, installation: str, since: float, until: float) -> AsyncIterator[Change]:
+    async def changes(self, installation: str, since: float, until: float) -> AsyncIterator[str]:
         """What happens to containers of ours between two times, in seconds since the epoch by the engine's clock.
 
         Ends at `until`, which may lie ahead: an engine that does not end it then is away.
@@ -224,9 +213,7 @@ class DockerEngine:
         async with self._connection.asked("GET", "events", parameters, within=within) as answer:
             async for piece in answer.content.iter_any():
                 for line in lines.feed(piece):
-                    said = self._connection.document(line)
-                    actor = said["Actor"]
-                    yield Change(actor["ID"], said["Action"], actor["Attributes"], said["timeNano"] / 1e9)
+                    yield str(self._connection.document(line)["Action"])
 
     async def _if_there(self, container: str) -> Container | None:
         try:

@@ -83,8 +83,8 @@ class Reconciler:
         while True:
             until = time.time() + EVENTS_SECONDS
             try:
-                async for change in self._engine.changes(self._installation, since, until):
-                    if change.action in NEWS:
+                async for action in self._engine.changes(self._installation, since, until):
+                    if action in NEWS:
                         self.wake()
                 since = until
                 # One whose clock is ahead of ours ends at once.

@@ -116,14 +116,6 @@ async def test_a_part_that_dies_is_started_again_and_its_last_words_are_told(ben
     assert bench.none_is_left()
 
 
-async def test_a_part_that_cannot_be_kept_up_stops_the_stack(bench: Bench) -> None:
-    broken = bench.server("postgres", "sleep 0.2; echo disk full; exit 1", restarts=1)
-    with pytest.raises(PartFailed, match=r"(?s)postgres cannot be kept up: it exited with 1\..*disk full"):
-        await bench.run(broken, bench.server("worker"), then=lambda _: None)
-    assert bench.ended() == ["worker"]
-    assert bench.none_is_left()
-
-
 async def test_a_part_that_does_not_start_stops_the_stack_with_the_end_of_its_log(bench: Bench) -> None:
     broken = Part(name="api", command=("sh", "-c", "echo no such table; exit 1"), probe=never)
     with pytest.raises(PartFailed, match=r"(?s)api did not start: it exited with 1\..*api\.log:\n  no such table"):

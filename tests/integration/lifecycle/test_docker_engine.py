@@ -138,9 +138,8 @@ async def test_changes_of_ours_are_told_and_end_when_they_were_asked_to(
     began = time.time()
     container = await engine.create(f"ultra-{installation}", config(docker, installation))
     await engine.start(container)
-    seen = [change async for change in engine.changes(installation, began - 1, time.time() + 1)]
-    assert [(change.container, change.action) for change in seen] == [(container, "create"), (container, "start")]
-    assert began - 2 < seen[0].at < time.time() + 1
+    seen = [action async for action in engine.changes(installation, began - 1, time.time() + 1)]
+    assert seen == ["create", "start"]
 
 
 async def test_workers_that_begin_at_once_agree_on_a_network(

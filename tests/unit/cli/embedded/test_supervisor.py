@@ -7,16 +7,12 @@ from cli.embedded.supervisor import how_it_ended, restart_pause, stop_order
 
 
 def test_pauses_between_restarts_double_and_have_an_end() -> None:
-    pauses = [restart_pause(deaths, limit=None) for deaths in range(1, 10)]
+    pauses = [restart_pause(deaths) for deaths in range(1, 10)]
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
 
 def test_the_thousandth_death_still_has_a_pause() -> None:
-    assert restart_pause(1000, limit=None) == 30
-
-
-def test_a_part_with_a_limit_is_given_up_after_it() -> None:
-    assert [restart_pause(deaths, limit=2) for deaths in (1, 2, 3)] == [0.5, 1, None]
+    assert restart_pause(1000) == 30
 
 
 def test_parts_of_a_high_stage_stop_first_and_those_of_one_stage_together() -> None:
