@@ -38,6 +38,7 @@ class Chunks:
         self._choices = choices
         self._rest = b""
         self._held: list[bytes] = []
+        self._held_bytes = 0
         self._finished: set[int] = set()
         self._counted: Any = None
         self._has_told_usage = False
@@ -116,6 +117,9 @@ class Chunks:
                 hand = self._hand
         if not self.has_begun:
             self._held += out
+            self._held_bytes += sum(map(len, out))
+            if self._held_bytes > MAX_EVENT_BYTES:
+                self.fault = self.fault or Fault(BadUpstream(f"{self._server} said nothing, and that without end."))
             return b""
         if self._held:
             out, self._held = [*self._held, *out], []

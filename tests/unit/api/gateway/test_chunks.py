@@ -15,6 +15,7 @@ from api.gateway.faults import Fault
 from api.gateway.kinds import CHAT, COMPLETION, Kind
 from common.contracts.calls import Usage
 from common.errors import BadUpstream, RateLimited
+from common.providers.sse import MAX_EVENT_BYTES
 
 Chunk = dict[str, Any]
 
@@ -116,6 +117,15 @@ def test_nothing_goes_on_before_the_first_token() -> None:
     assert not reading.has_begun
     assert len(read(reading.feed(event(STORY[1])))) == 2
     assert reading.has_begun
+
+
+def test_a_server_may_not_say_nothing_without_end() -> None:
+    reading = chunks()
+    nothing = event(STORY[0]) * 1000
+    for _ in range(MAX_EVENT_BYTES // len(nothing) + 2):
+        assert reading.feed(nothing) == b""
+    assert reading.fault is not None
+    assert isinstance(reading.fault.error, BadUpstream)
 
 
 @pytest.mark.parametrize("delta", [{"tool_calls": [{"index": 0}]}, {"reasoning_content": "Hm"}, {"refusal": "No"}])
