@@ -21,10 +21,13 @@ CONNECT_SECONDS = 3.0
 
 async def broker(url: str) -> list[Finding]:
     """The server itself, then the workers of each queue."""
-    where = _without_password(url)
-    redis = Redis.from_url(
-        url, decode_responses=True, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
-    )
+    try:
+        where = make_url(url).render_as_string(hide_password=True)
+        redis = Redis.from_url(
+            url, decode_responses=True, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
+        )
+    except (ArgumentError, ValueError):
+        return [fail(NAME, "REDIS_URL is no URL", "redis://:password@host:6379/0")]
     try:
         info: Mapping[str, Any] = await redis.info("server")
         server = "Valkey" if "valkey_version" in info else "Redis"
@@ -82,10 +85,3 @@ def judge_workers(records: list[dict[str, Any]], waiting: Mapping[str, int]) -> 
         else:
             findings.append(fail(name, found, f"start one: `ultra worker {queue}`, or `ultra worker` for all queues"))
     return findings
-
-
-def _without_password(url: str) -> str:
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "REDIS_URL"

@@ -14,7 +14,7 @@ async def database(url: str) -> list[Finding]:
     """Whether it can be reached, and whether it is migrated."""
     try:
         engine = connect(url, pool_size=1)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return [fail(NAME, "DATABASE_URL is no URL", "postgresql://user:password@host:5432/database")]
     where = engine.url.render_as_string(hide_password=True)
     try:

@@ -24,7 +24,7 @@ async def fleet(url: str, catalog: Catalog) -> list[Finding]:
         return []
     try:
         engine = connect(url, pool_size=1)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return []
     try:
         async with engine.connect() as connection:

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.checks.broker import judge_keeping, judge_workers
+from cli.checks.broker import broker, judge_keeping, judge_workers
+from cli.checks.database import database
 from cli.checks.finding import fail, ok, warn, worst
-from cli.checks.fleet import judge_fleet, relied_on
+from cli.checks.fleet import fleet, judge_fleet, relied_on
 from cli.surroundings import look_around
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
@@ -75,6 +76,14 @@ def test_a_model_may_be_relied_on_though_nobody_names_it() -> None:
     entries = {entry.id: entry for entry in (cloud, *map(local_model, ("local-a", "local-b", "local-c", "local-d")))}
     catalog = Catalog(entries, {}, default_models=("mock-a", "local-a"), default_lead="local-c")
     assert set(entries) - relied_on(catalog) == {"local-d"}
+
+
+async def test_an_address_that_is_none_is_a_finding_and_shows_no_password() -> None:
+    for [finding] in (await broker("redis://:secret@host:abc/0"), await database("postgresql://u:secret@host:abc/x")):
+        assert finding.status == "fail"
+        assert "is no URL" in finding.detail
+        assert "secret" not in str(finding)
+    assert await fleet("postgresql://host:abc/x", Catalog({"local-a": local_model()}, {})) == []
 
 
 def test_the_worst_finding_decides() -> None:
