@@ -235,6 +235,8 @@ class _Hand:
             parts[-1:] = [parts[-1][: hole.end()], parts[-1][end:]]
         ours = b'"model":' + dumps(chunk["model"])
         served = [_MODEL.sub(lambda _: ours, part, count=1) for part in parts]
+        # the space is a matter of taste, which not every reader of ours has
+        served[0] = b"data: " + served[0].removeprefix(b"data:").lstrip()
         hand = cls(parts, served)
         return hand if hand._is_right(event, chunk) else None
 

@@ -82,6 +82,12 @@ def test_once_its_hand_is_known_the_bytes_are_those_of_the_server(
         assert out == write(words).replace(b'"model"%b"gpt-4o-2024"' % separator, b'"model":"openai-gpt4o"', 1)
 
 
+@pytest.mark.parametrize("name", [b"data:", b"data:  ", b"id: 7\ndata:", b"event: message\ndata: "])
+def test_a_server_may_begin_its_events_as_the_standard_lets_it(name: bytes) -> None:
+    pieces = [event(one).replace(b"data: ", name, 1) for one in (*STORY, STORY[2], END)]
+    assert passed(*pieces, DONE) == [{**one, "model": "openai-gpt4o"} for one in (*STORY, STORY[2], END)]
+
+
 def test_a_character_cut_in_half_is_whole_for_who_joins_the_halves() -> None:
     def half(escape: str) -> bytes:
         return event(chunk({"content": "HALF"})).replace(b"HALF", escape.encode())
