@@ -16,7 +16,6 @@ from typing import Any
 
 from celery import Celery
 from kombu.entity import Queue
-from kombu.exceptions import LimitExceeded
 from kombu.utils.uuid import uuid
 
 from common.doorbell import BROKER_AWAY
@@ -116,7 +115,7 @@ class Canary:
                 waiting = self.queue(producer.channel).queue_declare().message_count
                 if not waiting:
                     self._put(producer)
-        except (*BROKER_AWAY, LimitExceeded) as error:
+        except BROKER_AWAY as error:
             logger.warning("no canary sent, the broker is away: %s", error)
             return False
         except Exception:
