@@ -109,14 +109,14 @@ class DockerEngine:
             if error.status not in {NOT_THERE, CONFLICT}:  # gone, or ended
                 raise
 
-    async def remove(self, container: str) -> None:
-        """Remove a container that does not run, with the volumes that have no name.
+    async def remove(self, container: str, *, force: bool = False) -> None:
+        """Remove a container that does not run, or with `force` any, with the volumes that have no name.
 
         Raises:
             EngineRefused: it runs.
         """
         try:
-            await self._connection.json("DELETE", f"containers/{container}", {"v": "true"})
+            await self._connection.json("DELETE", f"containers/{container}", {"v": "true", "force": str(force).lower()})
         except EngineRefused as error:
             is_going = error.status == CONFLICT and "already in progress" in error.message
             if error.status != NOT_THERE and not is_going:

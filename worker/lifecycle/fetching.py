@@ -80,6 +80,10 @@ class Fetching:
         """The fault was counted: the next attempt is a new one."""
         self._faults.pop(model, None)
 
+    def forget_all_but(self, wanted: set[str]) -> None:
+        """Who is asked for again is not told why an earlier fetching failed, which nobody waited for any more."""
+        self._faults = {model: fault for model, fault in self._faults.items() if model in wanted}
+
     async def close(self) -> None:
         """Stop fetching. A container that pulls weights goes on, and the next worker waits for it."""
         await end(self._tasks.values())

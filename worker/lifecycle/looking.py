@@ -88,6 +88,7 @@ class Lookout:
         await self._store.observe([one for one in seen if one.node not in self._others], base_urls)
         rows = await self._store.read(entries)
         self._others = frozenset(peer.name for peer in living_of(rows.peers, rows.read_at))
+        self._fetching.forget_all_but({row.model for row in rows.desired if row.is_wanted})
         present = await self._fetching.present(_to_be_made(rows, entries, seen))
         taken_at = rows.read_at - timedelta(seconds=time.monotonic() - began)
         return Look(

@@ -33,6 +33,7 @@ from worker.counters import Report, Tally
 from worker.giving_up import give_up
 from worker.kinds import Kind
 from worker.lifecycle.carrying import Carrier
+from worker.lifecycle.container import Container
 from worker.lifecycle.docker_engine import DockerEngine
 from worker.lifecycle.engine_errors import EngineError, NoSuchContainer
 from worker.lifecycle.fetching import Fetching
@@ -41,6 +42,7 @@ from worker.lifecycle.history import History
 from worker.lifecycle.host import HostMemory, default_limit_bytes
 from worker.lifecycle.log_reader import LogReader
 from worker.lifecycle.looking import Lookout
+from worker.lifecycle.observing import is_instance
 from worker.lifecycle.operations import Operations
 from worker.lifecycle.probing import Prober
 from worker.lifecycle.proving import Proving
@@ -271,12 +273,27 @@ class LifecycleRuntime:
         """Rows too: what nobody is there to call stopped would be shown as leaving for ever."""
         if any(row.node == self._node for row in (await self._store.read({})).desired):
             return True
-        return any(one.labels.get(LABEL_NODE) == self._node for one in await self._engine.ours(installation))
+        return any(is_instance(one) for one in await self._own(installation))
+
+    async def _stop_pulls(self) -> None:
+        """What pulls weights would go on by itself; the next pull takes up what has come."""
+        try:
+            for one in await self._own(str(await self._store.installation())):
+                if not is_instance(one):
+                    await self._engine.remove(one.id, force=True)
+        except (EngineError, SQLAlchemyError, OSError) as error:
+            logger.warning("pulls left as they are: %s", error)
+
+    async def _own(self, installation: str) -> list[Container]:
+        return [one for one in await self._engine.ours(installation) if one.labels.get(LABEL_NODE) == self._node]
 
     async def _close(self) -> None:
-        if self._takes_models_along and self._reconciler is not None:
+        takes_along = self._takes_models_along and self._reconciler is not None
+        if takes_along:
             await self._stop_models()
         await end(self._background)
+        if takes_along:
+            await self._stop_pulls()
         await self._presence.remove()
         await self._report.send()
         await self._events.drain()

@@ -108,3 +108,7 @@ async def test_weights_that_were_pulled_to_another_place_are_a_fault_and_not_pul
         assert fault.code == "weights_elsewhere"
         assert "ULTRA_WEIGHTS_VOLUME" in fault.message
         assert engine.pulls == 1
+        fetching.forget_all_but({ENTRY.id})
+        assert fetching.pulls[ENTRY.id] is fault
+        fetching.forget_all_but(set())
+        assert fetching.pulls == {}

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.lifecycle.station import NODE, Station, ask
+from tests.integration.lifecycle.station import NODE, Station, ask, docker
 
 pytestmark = pytest.mark.docker
 
@@ -39,6 +39,19 @@ async def test_a_worker_that_takes_its_models_along_lets_them_finish_first(stati
     assert await asyncio.to_thread(worker.wait, 30) == 0
     for model in (busy, other):
         assert (await station.gone(model))["is_wanted"] is False
+
+
+async def test_a_worker_that_takes_its_models_along_ends_its_pulls_too(station: Station) -> None:
+    station.has("a")
+    labels = [f"ultra.installation={await station.install()}", f"ultra.node={NODE}"]
+    worker = station.start_worker(NODE, "--stop-models")
+    await station.looked_after()
+    docker("run", "-d", *(word for label in labels for word in ("--label", label)), station.image)
+    assert len(await station.containers()) == 1
+    worker.terminate()
+    assert await asyncio.to_thread(worker.wait, 30) == 0
+    assert await station.containers() == []
+    assert "left as they are" not in station.logs()
 
 
 async def test_many_that_ask_at_once_start_one_container(station: Station) -> None:
