@@ -46,6 +46,7 @@ AS_USUAL: Json = {
     "presence_penalty": 0,
     "suffix": "",
     "top_logprobs": 0,
+    "verbosity": "medium",
 }
 # Parts that are words.
 WORDS = ("text", "refusal")

@@ -19,6 +19,8 @@ LOW_BUDGET, MEDIUM_BUDGET = 2048, 8192
 # What goes by the same name on both sides, or is the upstream's to judge.
 SAME = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream")
 ROLES = ("user", "assistant", "system")
+# These run on Anthropic's own servers, or lie there.
+ELSEWHERE = ("mcp_servers", "container")
 
 
 def chat_request(asked: Json) -> Json:
@@ -27,6 +29,9 @@ def chat_request(asked: Json) -> Json:
     Raises:
         InvalidInput: names the field, for what is malformed and for what no chat completion can say.
     """
+    for name in ELSEWHERE:
+        if asked.get(name):
+            raise InvalidInput("what Anthropic's own servers run or keep cannot be used here", field=name)
     most = asked.get("max_tokens")
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
         raise InvalidInput("must be a whole number of at least 1", field="max_tokens")

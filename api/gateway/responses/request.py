@@ -140,14 +140,15 @@ def _tool_choice(choice: Any) -> Any:
 
 def _text(text: Any) -> Json:
     given = an_object(text or {}, "text")
+    length = {"verbosity": given["verbosity"]} if given.get("verbosity") else {}
     shape = an_object(given.get("format") or {"type": "text"}, "text.format")
     match shape.get("type"):
         case "text":
-            return {}
+            return length
         case "json_object":
-            return {"response_format": {"type": "json_object"}}
+            return {**length, "response_format": {"type": "json_object"}}
         case "json_schema":
             schema = {name: shape[name] for name in ("name", "schema", "strict", "description") if name in shape}
-            return {"response_format": {"type": "json_schema", "json_schema": schema}}
+            return {**length, "response_format": {"type": "json_schema", "json_schema": schema}}
         case _:
             raise InvalidInput("must be text, json_object or json_schema", field="text.format.type")

@@ -162,6 +162,8 @@ def test_a_budget_for_thinking_is_an_effort(budget: int, effort: str) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "document"}]}]}, "messages.0.content.0"),
         ({"tools": [{"type": "web_search_20250305", "name": "w"}]}, "tools.0.type"),
         ({"tool_choice": {"type": "maybe"}}, "tool_choice.type"),
+        ({"mcp_servers": [{"type": "url", "url": "https://example.test", "name": "m"}]}, "mcp_servers"),
+        ({"container": "container_1"}, "container"),
     ],
 )
 def test_what_cannot_be_passed_on_is_refused_by_its_name(wrong: dict[str, Any], field: str) -> None:

@@ -59,10 +59,12 @@ def test_images_are_passed_on_by_their_url() -> None:
 
 def test_tools_choices_and_shapes_are_told_in_the_other_words() -> None:
     shape = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}
-    chat = asked(tools=[TOOL], tool_choice={"type": "function", "name": "f"}, text={"format": shape})
+    text = {"format": shape, "verbosity": "low"}
+    chat = asked(tools=[TOOL], tool_choice={"type": "function", "name": "f"}, text=text)
     assert chat["tools"] == [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
     assert chat["tool_choice"] == {"type": "function", "function": {"name": "f"}}
     assert chat["response_format"]["json_schema"] == {"name": "n", "schema": {"type": "object"}, "strict": True}
+    assert chat["verbosity"] == asked(text={"verbosity": "low"})["verbosity"] == "low"
 
 
 @pytest.mark.parametrize(
