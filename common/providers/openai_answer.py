@@ -22,6 +22,7 @@ FINISH_REASONS = {
     "end_turn": "stop",
     "length": "length",
     "max_tokens": "length",
+    "model_length": "length",  # Mistral's, of a context that is full
     "content_filter": "content_filter",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",

@@ -24,3 +24,12 @@ def heard(*deltas: dict[str, Any]) -> str:
 )
 def test_an_answer_may_come_in_parts_of_which_thoughts_are_none(content: Any) -> None:
     assert heard({"content": "Yes. "}, {"content": content}, {"content": None}) == "Yes. Wet."
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("stop", "stop"), ("eos", "stop"), ("max_tokens", "length"), ("model_length", "length")]
+)
+def test_why_it_ended_is_told_in_one_set_of_words(said: str, meant: str) -> None:
+    answer = Answer("somewhere")
+    list(answer.feed(Chunk.model_validate({"choices": [{"delta": {"content": "Wet."}, "finish_reason": said}]})))
+    assert answer.end().finish_reason == meant
