@@ -123,15 +123,13 @@ class DockerEngine:
                 raise
 
     async def memory_bytes(self, container: str) -> int | None:
-        """What a container takes of the host's memory, less the files it read; None if it does not run."""
+        """What a container takes of the host's memory, less the files it read; None if the engine cannot tell."""
         try:
             said = await self._connection.json(
                 "GET", f"containers/{container}/stats", {"stream": "false", "one-shot": "true"}
             )
-        except EngineRefused as error:
-            if error.status == NOT_THERE:
-                return None
-            raise
+        except EngineRefused:
+            return None
         return memory_of(said)
 
     async def logs(self, container: str, *, tail: int, follow: bool = False) -> AsyncIterator[LogLine]:

@@ -150,6 +150,15 @@ async def test_events_that_do_not_end_when_they_should_mean_an_engine_that_is_aw
         assert time.time() - began >= 0.25
 
 
+async def test_an_engine_that_cannot_tell_what_one_container_takes_spoils_no_look(tmp_path: Path) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"message": "cannot read the cgroup"}, status=500)
+
+    socket = tmp_path / "socket"
+    async with serving(refuse, socket), asking(socket) as engine:
+        assert await engine.memory_bytes("any") is None
+
+
 async def test_an_engine_whose_clock_is_ahead_is_not_asked_for_events_without_a_pause(tmp_path: Path) -> None:
     asked: list[float] = []
     is_asked_again = asyncio.Event()
