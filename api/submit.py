@@ -137,7 +137,9 @@ class Submissions:
         self._backlog = backlog
         self._grace = grace
         self._telemetry = telemetry
-        self._commits: Batcher[Submission, Accepted | Exception | None] = Batcher(self._commit)
+        self._commits: Batcher[Submission, Accepted | None] = Batcher(
+            self._commit, is_of_one=lambda error: isinstance(error, DataError)
+        )
 
     async def submit(self, request: AnalysisRequest, *, owner: str, idempotency_key: str | None) -> Accepted:
         """Store the job; when this returns it is committed and will run, whatever dies.
@@ -186,23 +188,16 @@ class Submissions:
 
     async def _store(self, submission: Submission) -> Accepted:
         started_ns = time.time_ns()
-        outcome = await self._commits.submit(submission)
-        if isinstance(outcome, Exception):
-            raise outcome
-        if outcome is None:
+        accepted = await self._commits.submit(submission)
+        if accepted is None:
             # Looked for here: the others of its batch, and the batches behind it, have nothing to wait for.
             return await self._earlier(submission)
         self._telemetry.job_accepted(submission.job_id, submission.analysis.analysis_type, started_ns)
-        return outcome
+        return accepted
 
-    async def _commit(self, batch: Sequence[Submission]) -> list[Accepted | Exception | None]:
-        """One outcome a submission, None where its key is taken; what is wrong with one is no other's."""
-        try:
-            rows = await self._database.fetch(jobs.insert([one.row() for one in batch], self._grace))
-        except DataError as error:
-            if len(batch) == 1:
-                return [error]
-            return [(await self._commit([one]))[0] for one in batch]
+    async def _commit(self, batch: Sequence[Submission]) -> list[Accepted | None]:
+        """What is answered to each submission; None where its key is taken."""
+        rows = await self._database.fetch(jobs.insert([one.row() for one in batch], self._grace))
         created = {row["id"]: row["created_at"] for row in rows}
         for one in batch:
             if one.job_id in created and one.lane is not None:
