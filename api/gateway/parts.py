@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NoReturn
 
 from api.auth import Auth
 from api.gateway.app import Gateway
@@ -75,11 +74,10 @@ class GatewayParts:
             patience=patience,
         )
 
-    async def keep(self) -> NoReturn:
+    async def keep(self) -> None:
         """Keep what we know of failing models fresh, for ever."""
         await asyncio.to_thread(pricing.load)
-        while True:
-            await self._circuits.keep()
+        await self._circuits.keep()
 
     async def close(self) -> None:
         """Close every connection to a model's server, and tell what was learned."""
