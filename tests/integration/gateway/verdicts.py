@@ -37,6 +37,7 @@ ANTHROPIC_TYPES = {
     404: "not_found_error",
     400: "invalid_request_error",
     503: "overloaded_error",
+    529: "overloaded_error",
     504: "timeout_error",
 }
 
