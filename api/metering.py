@@ -9,7 +9,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from api.auth import Caller
-from api.background import keep_doing
 from api.database import Database
 from api.gateway.batched_usage import BatchedUsage
 from api.gateway.limited import Limited
@@ -17,6 +16,7 @@ from common.admission.limiter import Limiter
 from common.admission.shared import admission_redis
 from common.admission.slots import Slots
 from common.admission.spending import Spending
+from common.background import keep_doing
 from common.catalog.catalog import Catalog
 from common.database import usage
 from common.errors import ModelNotAllowed, ModelNotFound

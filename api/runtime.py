@@ -8,7 +8,6 @@ from datetime import timedelta
 from redis.asyncio import Redis
 
 from api.auth import Auth, is_key_required, refuse_locked_door
-from api.background import keep_doing
 from api.backlog import REFRESH_SECONDS, Backlog
 from api.database import Database
 from api.events.endings import PostgresEndings
@@ -22,6 +21,7 @@ from api.metering import Metering
 from api.metrics import Metrics
 from api.operations import Operations
 from api.submit import Submissions
+from common.background import keep_doing
 from common.catalog.catalog import Catalog
 from common.circuits import Circuits
 from common.database.connect import connect

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from common.background import keep_doing
+
 KEY = "ultra:circuits"
 REFRESH_SECONDS = 1.0
 # Each opening doubles the time to the next probe, up to this.
@@ -150,9 +152,7 @@ class Circuits:
 
     async def keep(self) -> None:
         """Keep the copy fresh, for ever."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(REFRESH_SECONDS)
+        await keep_doing(self.refresh, pause_seconds=REFRESH_SECONDS)
 
     async def refresh(self) -> None:
         """Copy the states as they are now; the old copy stands while Redis is away."""

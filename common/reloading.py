@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
+from common.background import keep_doing
 from common.errors import ConfigError
 
 # A stat of two files costs microseconds; nobody who saves a file waits longer than this for it.
@@ -52,11 +53,9 @@ class Reloaded(Generic[Value]):
         """Whether the last edit is wrong, and the one before it in force."""
         return self.fault is not None
 
-    async def keep(self) -> NoReturn:
+    async def keep(self) -> None:
         """Look for ever, in a thread: neither a slow disk nor a long file holds up the loop."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await asyncio.to_thread(self.look)
+        await keep_doing(self._look_aside, pause_seconds=LOOK_SECONDS)
 
     def look(self) -> None:
         """Load anew if something changed. Blocks for as long as that takes, and never raises."""
@@ -73,6 +72,9 @@ class Reloaded(Generic[Value]):
         else:
             logger.error("%s; what was in force before stays so", fault)
         self.fault = fault
+
+    async def _look_aside(self) -> None:
+        await asyncio.to_thread(self.look)
 
     def _attempt(self) -> tuple[Value | None, str | None]:
         try:

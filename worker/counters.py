@@ -1,12 +1,12 @@
 """Counting what operators should hear of, and reporting it to Redis every few seconds."""
 
-import asyncio
 import logging
 from collections import Counter
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from common.background import keep_doing
 from common.counters import COUNTERS_KEY, FLUSH_SECONDS, SWEPT_KEY, SWEPT_LIFE_SECONDS, Count
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,7 @@ class Report:
 
     async def keep(self) -> None:
         """Report for ever."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self.send()
+        await keep_doing(self.send, pause_seconds=FLUSH_SECONDS)
 
     async def send(self) -> None:
         """Report what was counted since; while Redis is away it is kept for the next time. Never raises.

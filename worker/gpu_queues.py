@@ -1,6 +1,5 @@
 """Which queue a call goes to: that of the GPU which holds its model, while a worker is there for it."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
@@ -8,6 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from common.background import keep_doing
 from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
 from common.catalog.local import LocalModel
@@ -49,15 +49,7 @@ class GpuQueues:
 
     async def keep(self) -> None:
         """Look again and again; what was seen last stays while Redis or Postgres is away."""
-        while True:
-            try:
-                await self.look()
-            except (RedisError, SQLAlchemyError, OSError) as error:
-                logger.debug("no look at the queues of GPUs: %s", error)
-            except Exception:
-                # Nobody would notice a look-out that ended: calls went to GPUs where they once were.
-                logger.exception("no look at the queues of GPUs")
-            await asyncio.sleep(LOOK_SECONDS)
+        await keep_doing(self._look_if_possible, pause_seconds=LOOK_SECONDS)
 
     async def look(self) -> None:
         """Look once. Nobody is asked anything where the catalog has no model for a GPU, or no worker has a GPU.
@@ -71,6 +63,12 @@ class GpuQueues:
         standings = await self._rows.look(models) if queues else {}
         self._endpoints = {one.model: one.endpoint for one in standings.values() if one.endpoint is not None}
         self._queues = queues
+
+    async def _look_if_possible(self) -> None:
+        try:
+            await self.look()
+        except (RedisError, SQLAlchemyError, OSError) as error:
+            logger.debug("no look at the queues of GPUs: %s", error)
 
 
 def on_gpus(catalog: Catalog) -> list[LocalModel]:

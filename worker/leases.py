@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from common.background import keep_doing
 from common.events import CANCEL_CHANNEL
 from worker.store import Claim, Store
 
@@ -91,38 +92,37 @@ class Leases:
 
     async def keep(self) -> None:
         """Send heartbeats for ever. A claim that Postgres no longer knows as ours is stopped."""
-        while True:
-            await asyncio.sleep(self._beat_seconds)
-            sent = {id_: (one, one.claim.attempt) for id_, one in self._held.items()}
-            if not sent:
-                continue
-            try:
-                ours = await self._store.heartbeat([(id_, attempt) for id_, (_, attempt) in sent.items()])
-            except (SQLAlchemyError, OSError) as error:
-                logger.warning("heartbeat failed, will try again: %s", error)
-                continue
-            except Exception:
-                # Without heartbeats every call that we hold is lost, and it is we who look dead.
-                logger.exception("heartbeat failed, will try again")
-                continue
-            for call_id in sent.keys() - ours:
-                one, attempt = sent[call_id]
-                # else it ended or drew another token while we asked
-                if self._held.get(call_id) is one and one.claim.attempt == attempt:
-                    one.stop()
+        await keep_doing(self._beat, pause_seconds=self._beat_seconds)
 
     async def listen(self) -> None:
         """Stop the calls of jobs that are cancelled, as soon as Redis tells; the heartbeat finds the rest."""
-        while True:
-            try:
-                async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(CANCEL_CHANNEL)
-                    async for message in pubsub.listen():
-                        if message["type"] == "message":
-                            self._stop_job(UUID(message["data"].decode()))
-            except (RedisError, OSError, ValueError) as error:
-                logger.warning("not listening for cancellations: %s", error)
-                await asyncio.sleep(1)
+        await keep_doing(self._listen)
+
+    async def _beat(self) -> None:
+        sent = {id_: (one, one.claim.attempt) for id_, one in self._held.items()}
+        if not sent:
+            return
+        try:
+            ours = await self._store.heartbeat([(id_, attempt) for id_, (_, attempt) in sent.items()])
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("heartbeat failed, will try again: %s", error)
+            return
+        for call_id in sent.keys() - ours:
+            one, attempt = sent[call_id]
+            # else it ended or drew another token while we asked
+            if self._held.get(call_id) is one and one.claim.attempt == attempt:
+                one.stop()
+
+    async def _listen(self) -> None:
+        try:
+            async with self._redis.pubsub() as pubsub:
+                await pubsub.subscribe(CANCEL_CHANNEL)
+                async for message in pubsub.listen():
+                    if message["type"] == "message":
+                        self._stop_job(UUID(message["data"].decode()))
+        except (RedisError, OSError, ValueError) as error:
+            logger.warning("not listening for cancellations: %s", error)
+            await asyncio.sleep(1)
 
     def _stop_job(self, job_id: UUID) -> None:
         for held in self._held.values():

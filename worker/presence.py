@@ -13,6 +13,7 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from common.background import keep_doing
 from common.lanes import Lane, queue_key
 from common.presence import BEAT_SECONDS, CONSUMES, EXPIRES_SECONDS, PINNED_TO, WORKERS_KEY, worker_key
 from worker.canary import Canary
@@ -31,22 +32,12 @@ class Presence:
         self._in_flight = in_flight
         self._canary = canary
         self._changed = asyncio.Event()
+        self._has_forgotten = False
         self._started_at = datetime.now(UTC).isoformat()
 
     async def keep(self) -> None:
         """Renew the record for ever, at once when there is news; first of all forget those who could not sign off."""
-        has_forgotten = False
-        while True:
-            self._changed.clear()
-            try:
-                await self._renew()
-                if not has_forgotten:
-                    await self._forget_vanished()
-                    has_forgotten = True
-            except (RedisError, OSError) as error:
-                logger.warning("presence not renewed, Redis is away: %s", error)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), BEAT_SECONDS)
+        await keep_doing(self._renew_until_news)
 
     def tell(self) -> None:
         """There is news. To be called on the loop."""
@@ -60,6 +51,18 @@ class Presence:
             await self._redis.srem(WORKERS_KEY, self._name)
         except (RedisError, OSError) as error:
             logger.warning("presence not removed, it will expire: %s", error)
+
+    async def _renew_until_news(self) -> None:
+        self._changed.clear()
+        try:
+            await self._renew()
+            if not self._has_forgotten:
+                await self._forget_vanished()
+                self._has_forgotten = True
+        except (RedisError, OSError) as error:
+            logger.warning("presence not renewed, Redis is away: %s", error)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), BEAT_SECONDS)
 
     async def _renew(self) -> None:
         record = {

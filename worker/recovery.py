@@ -16,6 +16,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from common.background import keep_doing
 from common.contracts.calls import Answer, ErrorDetail
 from common.counters import Count
 from common.database import calls, jobs
@@ -82,18 +83,7 @@ class Sweep:
 
     async def keep(self) -> None:
         """Sweep for ever; Postgres being away only postpones it."""
-        while True:
-            try:
-                found = await self.once()
-                # Publishing blocks on the broker, so it has a thread; it comes after the commit, or a
-                # worker could look before there is something to see.
-                await asyncio.to_thread(self._ring, found)
-            except (SQLAlchemyError, OSError) as error:
-                logger.warning("sweep failed, will try again: %s", error)
-            except Exception:
-                # No thread, no memory: nobody would notice a sweep that ended, until something is lost.
-                logger.exception("sweep failed, will try again")
-            await asyncio.sleep(self._interval_seconds)
+        await keep_doing(self._sweep_and_ring, pause_seconds=self._interval_seconds)
 
     async def once(self) -> Found:
         """One sweep, committed. Returns what to ring for; nothing if another worker is sweeping."""
@@ -116,6 +106,15 @@ class Sweep:
             data = {"call": str(call["id"]), "model": call["model"], "answer": _given_up(call).model_dump()}
             self._events.append(call["job_id"], "call.failed", data)
         return found
+
+    async def _sweep_and_ring(self) -> None:
+        try:
+            found = await self.once()
+            # Publishing blocks on the broker, so it has a thread; it comes after the commit, or a
+            # worker could look before there is something to see.
+            await asyncio.to_thread(self._ring, found)
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("sweep failed, will try again: %s", error)
 
     async def _sweep(self, connection: AsyncConnection, *, is_blaming: bool) -> Found:
         found = Found()

@@ -3,7 +3,6 @@
 Like the sweep it runs in every control worker, and an advisory lock lets one at a time do it.
 """
 
-import asyncio
 import logging
 from datetime import timedelta
 
@@ -12,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from common.background import keep_doing
 from common.retention import BATCH, remove_older
 
 # Any number that nobody else uses: 'rete' in ASCII. Of the session, for it is held over many commits.
@@ -43,13 +43,7 @@ class Retention:
 
     async def keep(self) -> None:
         """Remove for ever; Postgres being away only postpones it."""
-        while True:
-            try:
-                if removed := await self.once():
-                    logger.info("removed %d jobs that ended more than %s ago", removed, self._keep_finished)
-            except (SQLAlchemyError, OSError) as error:
-                logger.warning("old jobs not removed, will try again: %s", error)
-            await asyncio.sleep(self._interval_seconds)
+        await keep_doing(self._remove_and_tell, pause_seconds=self._interval_seconds)
 
     async def once(self) -> int:
         """Remove all that is old enough; returns how many jobs that were, 0 if another worker is at it."""
@@ -63,3 +57,10 @@ class Retention:
                 # A connection that broke took its session along, and the lock with it.
                 if not connection.invalidated:
                     await connection.execute(_UNLOCK)
+
+    async def _remove_and_tell(self) -> None:
+        try:
+            if removed := await self.once():
+                logger.info("removed %d jobs that ended more than %s ago", removed, self._keep_finished)
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("old jobs not removed, will try again: %s", error)

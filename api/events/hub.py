@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from api.background import keep_doing
 from api.events.channel import Channel
 from api.events.endings import Ending, EndingSource, StillRunning
 from api.events.ids import postgres_id
 from api.events.source import Event, EventSource
 from api.events.wire import HEARTBEAT
+from common.background import keep_doing
 from common.errors import DependencyDown
 
 HEARTBEAT_SECONDS = 15.0

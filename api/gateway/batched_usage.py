@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from api.background import keep_doing
 from api.database import Database
 from api.gateway.usage import UsageRow
+from common.background import keep_doing
 from common.database import usage
 from common.database.faults import is_of_a_row
 from common.errors import DependencyDown

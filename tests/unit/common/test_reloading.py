@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,8 +152,9 @@ def test_what_is_made_from_another_value_follows_it(tmp_path: Path) -> None:
     assert product.value == 200
 
 
-async def test_keeping_looks_by_itself(tmp_path: Path) -> None:
-    path = tmp_path / "n"
+async def see_an_edit(directory: Path) -> None:
+    """Wait until one that keeps looking has seen an edit of its file."""
+    path = directory / "n"
     path.write_text("1")
     loop, seen = asyncio.get_running_loop(), asyncio.Event()
 
@@ -169,3 +172,26 @@ async def test_keeping_looks_by_itself(tmp_path: Path) -> None:
     keeping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await keeping
+
+
+async def test_keeping_looks_by_itself(tmp_path: Path) -> None:
+    await see_an_edit(tmp_path)
+
+
+class FullMachine(ThreadPoolExecutor):
+    """Has no thread for whoever asks first."""
+
+    has_refused = False
+
+    def submit(self, *given: Any, **named: Any) -> "Future[Any]":
+        if not self.has_refused:
+            self.has_refused = True
+            raise RuntimeError("can't start new thread")
+        return super().submit(*given, **named)
+
+
+async def test_a_look_for_which_there_was_no_thread_is_not_the_last(tmp_path: Path) -> None:
+    threads = FullMachine(max_workers=1)
+    asyncio.get_running_loop().set_default_executor(threads)
+    await see_an_edit(tmp_path)
+    assert threads.has_refused

@@ -1,4 +1,4 @@
-"""Work that goes on beside the requests, for as long as the process lives."""
+"""Work that goes on beside what a process is asked for, for as long as it lives."""
 
 import asyncio
 import logging

@@ -3,8 +3,8 @@ import logging
 
 import pytest
 
-from api import background
-from api.background import keep_doing
+from common import background
+from common.background import keep_doing
 
 
 async def test_a_fault_is_told_and_does_not_end_the_work(
