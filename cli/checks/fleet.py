@@ -10,7 +10,6 @@ from common.catalog.catalog import Catalog
 from common.catalog.local import LocalModel
 from common.database.connect import connect
 from common.fleet import wishes
-from common.fleet.contracts import NODE_LOST_SECONDS
 
 NAME = "lifecycle workers"
 # Of the models that are asked for, so many are named.
@@ -55,7 +54,7 @@ def judge_fleet(nodes: Sequence[str], asked: Collection[str], count: int) -> Fin
 
 
 async def _nodes(connection: AsyncConnection) -> Sequence[str]:
-    return (await connection.execute(wishes.live_nodes(NODE_LOST_SECONDS))).scalars().all()
+    return (await connection.execute(wishes.live_nodes())).scalars().all()
 
 
 async def _wished(connection: AsyncConnection) -> set[str]:

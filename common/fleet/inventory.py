@@ -10,13 +10,13 @@ _NODES = text(
            seen_at > now() - make_interval(secs => :seconds) AS is_live
     FROM nodes ORDER BY name
     """
-)
+).bindparams(seconds=NODE_LOST_SECONDS)
 _GPUS = text("SELECT * FROM gpus ORDER BY node, index")
 
 
 def nodes() -> TextClause:
     """The machines with a lifecycle worker, those that are lost too until they are forgotten."""
-    return _NODES.bindparams(seconds=NODE_LOST_SECONDS)
+    return _NODES
 
 
 def gpus() -> TextClause:

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from sqlalchemy import TextClause
 
 from common.fleet import wishes
-from common.fleet.contracts import NODE_LOST_SECONDS
 from common.fleet.standing import Standing, standing_of
 
 Fetch = Callable[[TextClause], Awaitable[Sequence[Mapping[Any, Any]]]]
@@ -43,4 +42,4 @@ class PostgresRows:
         return wanted_at
 
     async def nodes(self) -> list[str]:
-        return [row["name"] for row in await self._fetch(wishes.live_nodes(NODE_LOST_SECONDS))]
+        return [row["name"] for row in await self._fetch(wishes.live_nodes())]

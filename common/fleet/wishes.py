@@ -9,6 +9,8 @@ from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
+from common.fleet.contracts import NODE_LOST_SECONDS
+
 # The clock is read once the row is ours, so that of two who ask at once the later one's time stays.
 # Since when it queues is kept while the wish is not met yet: who asks again does not go to the end of the line.
 _WANT = text(
@@ -50,7 +52,9 @@ _LOOK = text(
     """
 ).bindparams(bindparam("models", type_=ARRAY(Text)))
 
-_LIVE_NODES = text("SELECT name FROM nodes WHERE seen_at > now() - make_interval(secs => :seconds) ORDER BY name")
+_LIVE_NODES = text(
+    "SELECT name FROM nodes WHERE seen_at > now() - make_interval(secs => :seconds) ORDER BY name"
+).bindparams(seconds=NODE_LOST_SECONDS)
 
 
 def want(model: str) -> TextClause:
@@ -68,6 +72,6 @@ def look(models: Collection[str] | None = None) -> TextClause:
     return _LOOK.bindparams(models=None if models is None else list(models))
 
 
-def live_nodes(seconds: float) -> TextClause:
-    """`(name)` of the nodes whose lifecycle worker was heard of within so many seconds."""
-    return _LIVE_NODES.bindparams(seconds=seconds)
+def live_nodes() -> TextClause:
+    """`(name)` of the nodes whose lifecycle worker was heard of lately."""
+    return _LIVE_NODES

@@ -16,6 +16,7 @@ from common.database.connect import connect
 from common.fleet import wishes
 from common.fleet.contracts import (
     NODE_FORGOTTEN_SECONDS,
+    NODE_LOST_SECONDS,
     Desired,
     Fault,
     Gpu,
@@ -277,8 +278,9 @@ async def test_nodes_see_each_other_and_a_gpu_that_is_gone_is_seen_no_more(fleet
     await fleet.here.report(host, gpus[:1], replace(account, gpus=account.gpus[:1]))
     [peer] = (await fleet.there.read({})).peers
     assert peer.gpus == (GpuRoom(2, 1),)
-    assert [row["name"] for row in await fleet.run(wishes.live_nodes(60))] == ["here"]
-    assert await fleet.run(wishes.live_nodes(0)) == []
+    assert [row["name"] for row in await fleet.run(wishes.live_nodes())] == ["here"]
+    await fleet.away_for(NODE_LOST_SECONDS)
+    assert await fleet.run(wishes.live_nodes()) == []
 
 
 async def test_a_node_that_is_gone_for_good_is_forgotten_with_all_that_was_on_it(fleet: Fleet) -> None:

@@ -1,11 +1,13 @@
 """What a container says of itself is anybody's word: none of it may harm the node that looks at it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from common.fleet.contracts import MAX_BYTES, MAX_SECONDS, Fault, RunnerHealth
+from common.contracts.fleet import ModelState
+from common.fleet.contracts import MAX_BYTES, MAX_SECONDS, Fault, RunnerHealth, State
 
 # Postgres' bigint, in which a node reports what is free.
 MAX_STORED = (1 << 63) - 1
@@ -32,6 +34,10 @@ def test_figures_that_cannot_be_are_no_health(said: str) -> None:
 def test_the_largest_figures_can_be_summed_and_made_a_span_of_time() -> None:
     assert 1000 * MAX_BYTES < MAX_STORED
     assert datetime.now(UTC) - timedelta(seconds=MAX_SECONDS) < datetime.now(UTC)
+
+
+def test_the_states_on_the_wire_are_those_of_the_fleet() -> None:
+    assert get_args(ModelState) == tuple(State)
 
 
 def test_what_postgres_does_not_take_is_replaced_in_a_containers_words() -> None:
