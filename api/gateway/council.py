@@ -25,6 +25,7 @@ from api.gateway.sitting import Sitting
 from api.gateway.streaming import pass_on
 from api.gateway.travel import Travel
 from common.catalog.catalog import Catalog
+from common.catalog.entry import ModelEntry
 from common.contracts.calls import Usage
 from common.errors import AppError, BadUpstream, InvalidInput
 from common.providers.complete import Completion
@@ -94,11 +95,11 @@ class Council:
             client.headers.append((b"x-ultra-attempts", b"%d" % sitting.attempts))
             raise
 
-    def _lead(self, caller: Caller, heard: Sequence[Said]) -> str:
+    def _lead(self, caller: Caller, heard: Sequence[Said]) -> ModelEntry:
         """The catalog's, or the first that answered, if the caller may not ask that one."""
         catalog = self._catalog()
-        lead = catalog.resolve(catalog.default_lead or catalog.default_models[0]).id
-        return lead if caller.limits.allow(lead) else heard[0].model
+        lead = catalog.resolve(catalog.default_lead or catalog.default_models[0])
+        return lead if caller.limits.allow(lead.id) else catalog.resolve(heard[0].model)
 
 
 async def _ask_all(sitting: Sitting, models: Sequence[str]) -> list[Said]:
@@ -122,10 +123,10 @@ async def _ask(sitting: Sitting, model: str) -> Said:
     return Said(model, took(), _text_of(answer), _served_by(answer), answer.usage)
 
 
-async def _merge(client: Client, sitting: Sitting, lead: str, members: Sequence[Said]) -> None:
+async def _merge(client: Client, sitting: Sitting, lead: ModelEntry, members: Sequence[Said]) -> None:
     """The lead model's answer, passed on as it comes."""
     asked = sitting.asked
-    question = _question(asked, lead, leading.merging(asked.body, _texts(members)))
+    question = _question(asked, lead.id, leading.merging(asked.body, _texts(members)))
     sitting.begin_round()
     if not asked.is_streamed:
         answer = await sitting.answer_to(question)
@@ -145,12 +146,13 @@ async def _merge(client: Client, sitting: Sitting, lead: str, members: Sequence[
         )
 
 
-async def _choose(sitting: Sitting, lead: str, heard: Sequence[Said]) -> Said:
+async def _choose(sitting: Sitting, lead: ModelEntry, heard: Sequence[Said]) -> Said:
     """The answer that the lead model holds for the best; the first one if it does not say."""
     texts = _texts(heard)
+    body = leading.choosing(sitting.asked.body, texts, is_held=lead.can("json_schema"))
     sitting.begin_round()
     try:
-        answer = await sitting.answer_to(_question(sitting.asked, lead, leading.choosing(sitting.asked.body, texts)))
+        answer = await sitting.answer_to(_question(sitting.asked, lead.id, body))
     except (AppError, Fault):
         return heard[0]
     return heard[leading.chosen(_text_of(answer), texts)]

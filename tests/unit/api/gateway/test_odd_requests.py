@@ -131,7 +131,7 @@ def ask_every_way(kind: Kind, body: Document) -> None:
     orjson.dumps(fitted(asked, ENTRY))
     if kind is CHAT:
         merging(asked.body, ["a"])
-        choosing(asked.body, ["a"])
+        choosing(asked.body, ["a"], is_held=True)
     is_served(lambda: embedding_request(asked, "m", 1.0) if kind is EMBEDDING else call_of(asked, "m"))
 
 
