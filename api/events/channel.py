@@ -28,6 +28,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.sending_since: float | None = None
+        self.is_dropped = False
         self._wakeup: asyncio.Future[bytes] | None = None
         self._task = asyncio.current_task()
 
@@ -48,6 +49,7 @@ class Reader:
         """Give up on a client that takes nothing; it may come back and resume."""
         if self.sending_since is not None and time.monotonic() - self.sending_since > patience_seconds:
             assert self._task is not None
+            self.is_dropped = True
             self._task.cancel()
 
 

@@ -46,6 +46,12 @@ class EventResponse(Response):
                     await Response(status_code=204)(scope, receive, send)
                 else:
                     await self._write(channel, reader, gone, send)
+            except asyncio.CancelledError:
+                if not reader.is_dropped:
+                    raise
+                # it took nothing for too long, which is no fault to tell the log of: the server cuts it off
+                if (task := asyncio.current_task()) is not None:
+                    task.uncancel()
             finally:
                 gone.cancel()
                 channel.readers.discard(reader)

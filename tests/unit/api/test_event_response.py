@@ -163,3 +163,19 @@ async def test_a_slow_client_holds_up_nobody(hub: Hub, streams: FakeStreams, end
     slow.takes.set()
     await asyncio.wait_for(slow_connection, PATIENCE_SECONDS)
     assert numbers(ids(slow.body)) == list(range(1, 51))
+
+
+async def test_one_that_takes_nothing_is_cut_off_without_a_fault(
+    streams: FakeStreams, endings: FakeEndings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(hubs, "STUCK_SECONDS", 0.05)
+    hub = Hub(streams, endings)
+    async with hub.running():
+        client = Client()
+        connection = connect(hub, client)
+        await client.until(b"retry")
+        client.takes.clear()
+        await asyncio.wait_for(connection, PATIENCE_SECONDS)
+        assert not client.is_complete
+        assert hub.reader_count == 0
