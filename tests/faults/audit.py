@@ -46,8 +46,7 @@ SELECT id::text, status, round, jsonb_array_length(models), extract(epoch FROM c
 """
 _CALLS = """
 SELECT id::text, job_id::text, round, position, model, status, attempt, answer -> 'error' ->> 'code',
-       coalesce((answer ->> 'attempts')::int, 0), answer ->> 'served_by', extract(epoch FROM started_at)::float8,
-       extract(epoch FROM finished_at)::float8,
+       answer ->> 'served_by', extract(epoch FROM started_at)::float8, extract(epoch FROM finished_at)::float8,
        ARRAY(SELECT one ->> 'code' FROM jsonb_array_elements(coalesce(answer -> 'history', '[]')) AS one)
 FROM calls
 """

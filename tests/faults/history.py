@@ -41,7 +41,6 @@ class Call:
     status: str
     attempt: int
     error_code: str | None
-    answer_attempts: int
     served_by: str | None
     started_at: float | None
     finished_at: float | None

@@ -18,8 +18,8 @@ PATIENT_DRAIN = {"ULTRA_DRAIN_SECONDS": "10"}
 CALLS_IN_FLIGHT = 520
 
 
-def fits(history: History) -> list[float]:
-    """No recovery to speak of."""
+def nothing_to_time(history: History) -> list[float]:
+    """What is done in this row leaves nothing to recover from."""
     return []
 
 
@@ -36,7 +36,7 @@ class Row:
     times: int
     sample: int
     limit_seconds: float = math.inf
-    recovery: Callable[[History], list[float]] = fits
+    recovery: Callable[[History], list[float]] = nothing_to_time
     more: tuple[Invariant, ...] = ()
     shape: Shape = field(default_factory=Shape)
     in_flight: int = CALLS_IN_FLIGHT

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -119,8 +119,7 @@ def _judge(row: Row, history: History, result: Result) -> None:
 def _small_disk(of: str | None, directory: Path) -> Iterator[Path | None]:
     """A file system of its own in memory for a server that is to run out of space."""
     if of is None:
-        with nullcontext():
-            yield None
+        yield None
         return
     home = directory.with_name(f"{directory.name}-disk")
     home.mkdir()

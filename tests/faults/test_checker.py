@@ -8,7 +8,7 @@ import pytest
 from tests.faults import checker
 from tests.faults.history import Call, CallStep, Fault, History, Job, JobStep, Reading, Refusal, Write
 
-CALL = Call("c1", "j1", 0, 0, "m", "completed", 2, None, 1, "m", 10.0, 30.0)
+CALL = Call("c1", "j1", 0, 0, "m", "completed", 2, None, "m", 10.0, 30.0)
 
 
 def whole() -> History:
