@@ -16,7 +16,7 @@ LARGE = b"x" * 16 * 1024 * 1024
 
 
 class Hasty(BoundedHttp):
-    silent_seconds = 0.2
+    silent_seconds = 0.5
 
 
 async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +61,6 @@ async def test_who_reads_it_slowly_gets_it_all(server: uvicorn.Server) -> None:
     while piece := await reader.read(1024 * 1024):
         said += piece
         if len(said) < len(LARGE) / 2:
-            await asyncio.sleep(0.005)  # a second in all, several times as long as nobody may read anything
+            await asyncio.sleep(0.05)  # seconds in all, several times as long as it may read nothing
     assert said.count(b"x") == len(LARGE)
     writer.transport.abort()
