@@ -1,5 +1,7 @@
 """Answers by way of an adapter, and how long they may take."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -10,60 +12,70 @@ import pytest
 from api.gateway.asked import Asked, parse
 from api.gateway.faults import Fault
 from api.gateway.kinds import CHAT
-from api.gateway.translating import Translating
-from common.catalog.catalog import Catalog
+from api.gateway.translating import LONGEST_ANSWER_SECONDS, Translating
+from common.catalog.entry import ModelEntry
 from common.errors import Timeout
+from common.providers.mock import MockProvider
+from common.providers.protocol import Delta, ModelRequest, Provider
 from common.providers.registry import Providers
 from tests.unit.common.catalogs import catalog, settings
 
-PATIENCE_SECONDS = 0.2
-SLOWLY = """\
-    defaults:
-      models: [mock-steady]
-    models:
-      mock-steady: {parameters: {extra: {tokens: 8, tokens_per_second: 20}}}
-      mock-silent: {parameters: {extra: {tokens: 8, tokens_per_second: 0.1}}}
-"""
+ENTRY = ModelEntry.model_validate({"id": "mock-a"})
 
 
-@pytest.fixture
-def models(tmp_path: Path) -> Catalog:
-    return catalog(tmp_path, SLOWLY)
+class Adapter(MockProvider):
+    """Says a word, and either stops or falls silent. Keeps how long it was given."""
+
+    def __init__(self, *, falls_silent: bool = False) -> None:
+        super().__init__()
+        self.falls_silent = falls_silent
+        self.given_seconds: list[float] = []
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
+        self.given_seconds.append(request.timeout_seconds)
+        yield Delta("Wet.")
+        if self.falls_silent:
+            await asyncio.Event().wait()
+        yield Delta(finish_reason="stop")
 
 
-@pytest.fixture
-def way(models: Catalog) -> Translating:
-    return Translating(Providers(settings(ultra_call_timeout_seconds=PATIENCE_SECONDS), lambda: models))
+class OneAdapter(Providers):
+    """Has that one for every model."""
+
+    def __init__(self, folder: Path, adapter: Adapter) -> None:
+        models = catalog(folder)
+        super().__init__(settings(ultra_call_timeout_seconds=0.05), lambda: models)
+        self._adapter = adapter
+
+    async def get(self, entry: ModelEntry) -> Provider:
+        return self._adapter
 
 
-def asked(model: str, **more: Any) -> Asked:
-    body = {"model": model, "messages": [{"role": "user", "content": "Why?"}], **more}
-    return parse(CHAT, orjson.dumps(body))
+def asked(**more: Any) -> Asked:
+    return parse(CHAT, orjson.dumps({"model": "mock-a", "messages": [{"role": "user", "content": "Why?"}], **more}))
 
 
-async def test_a_whole_answer_may_take_longer_than_any_wait_for_a_piece_of_it(
-    way: Translating, models: Catalog
-) -> None:
-    answer = await way.whole(asked("mock-steady"), models.resolve("mock-steady"))
-    assert answer.waited_seconds > PATIENCE_SECONDS
-    [choice] = orjson.loads(answer.document)["choices"]
-    assert len(choice["message"]["content"].split()) == 8
+async def streamed(way: Translating) -> bytes:
+    stream = await way.stream(asked(stream=True), ENTRY)
+    try:
+        async with aclosing(stream.blocks()) as blocks:
+            return b"".join([block async for block in blocks])
+    finally:
+        await stream.close()
 
 
-async def test_so_may_a_stream(way: Translating, models: Catalog) -> None:
-    stream = await way.stream(asked("mock-steady", stream=True), models.resolve("mock-steady"))
-    async with aclosing(stream.blocks()) as blocks:
-        said = b"".join([block async for block in blocks])
-    assert b'"finish_reason":"stop"' in said
-    await stream.close()
+async def test_an_answer_may_take_longer_than_the_waits_for_its_pieces_whole_or_streamed(tmp_path: Path) -> None:
+    adapter = Adapter()
+    way = Translating(OneAdapter(tmp_path, adapter))
+    [choice] = orjson.loads((await way.whole(asked(), ENTRY)).document)["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Wet.", "stop")
+    assert b'"finish_reason":"stop"' in await streamed(way)
+    assert adapter.given_seconds == [LONGEST_ANSWER_SECONDS] * 2
 
 
-async def test_one_that_falls_silent_has_timed_out(way: Translating, models: Catalog) -> None:
-    with pytest.raises(Fault) as whole:
-        await way.whole(asked("mock-silent"), models.resolve("mock-silent"))
-    assert isinstance(whole.value.error, Timeout)
-    stream = await way.stream(asked("mock-silent", stream=True), models.resolve("mock-silent"))
-    with pytest.raises(Fault, match="silent"):
-        async for _ in stream.blocks():
-            pass
-    await stream.close()
+async def test_one_that_falls_silent_has_timed_out(tmp_path: Path) -> None:
+    way = Translating(OneAdapter(tmp_path, Adapter(falls_silent=True)))
+    for answering in (way.whole(asked(), ENTRY), streamed(way)):
+        with pytest.raises(Fault, match=r"mock was silent for 0\.05 s") as caught:
+            await answering
+        assert isinstance(caught.value.error, Timeout)
