@@ -21,6 +21,7 @@ from api.gateway.faults import Fault
 from api.gateway.json_bytes import dumps, loads
 from api.gateway.kinds import CHAT
 from api.gateway.rendering import ChunkWriter, answer_document
+from api.gateway.said import words_of
 from api.gateway.sitting import Sitting
 from api.gateway.streaming import pass_on
 from api.gateway.travel import Travel
@@ -198,8 +199,8 @@ def _served_by(answer: Whole) -> str:
 
 
 def _text_of(answer: Whole) -> str | None:
-    text = loads(answer.document)["choices"][0]["message"]["content"]
-    return text if isinstance(text, str) and text.strip() else None
+    text = words_of(loads(answer.document)["choices"][0]["message"])
+    return text if text is not None and text.strip() else None
 
 
 def _texts(members: Sequence[Said]) -> list[str]:

@@ -13,11 +13,16 @@ def thoughts_of(said: Json) -> str | None:
     return next((said[name] for name in THOUGHTS if isinstance(said.get(name), str) and said[name]), None)
 
 
-def text_of(said: Json) -> str | None:
-    """What it says, or with what words it declines to; None if neither."""
+def words_of(said: Json) -> str | None:
+    """What it says; None if nothing."""
     content = said.get("content")
     if isinstance(content, list):  # parts, as Mistral's thinking models have them
         texts = [part.get("text") for part in content if isinstance(part, dict)]
         content = "".join(text for text in texts if isinstance(text, str))
-    text = content or said.get("refusal")
-    return text if isinstance(text, str) and text else None
+    return content if isinstance(content, str) and content else None
+
+
+def text_of(said: Json) -> str | None:
+    """What it says, or with what words it declines to; None if neither."""
+    refusal = said.get("refusal")
+    return words_of(said) or (refusal if isinstance(refusal, str) and refusal else None)
