@@ -116,12 +116,17 @@ def test_top_k_and_top_p_bound_what_is_chosen() -> None:
     assert chosen(Choosing(temperature=1, top_p=0.5)) == {1, 2}
     assert chosen(Choosing(temperature=1, top_p=0.01)) == {1}
     assert chosen(GREEDY) == {1}
+    # as small as a float can be: 0 to float32
+    for least in (1e-30, 1e-40, 1e-46):
+        assert chosen(Choosing(temperature=least)) == {1}
+        assert chosen(Choosing(temperature=1, top_p=least)) == {1}
 
 
 def test_a_row_whose_numbers_overflowed_has_no_token() -> None:
-    logits = torch.tensor([[1.0, 2.0], [float("nan"), 2.0], [3.0, float("-inf")]])
-    rows = [row([1]), row([1], Choosing(temperature=1)), row([1], Choosing(temperature=1))]
-    assert choose(logits, rows, [None] * 3).flatten().tolist() == [1, NO_TOKEN, 0]
+    nan, inf = float("nan"), float("inf")
+    logits = torch.tensor([[1.0, 2.0], [nan, 2.0], [3.0, -inf], [1.0, inf], [-inf, -inf]])
+    rows = [row([1]), *(row([1], Choosing(temperature=1)) for _ in logits[1:])]
+    assert choose(logits, rows, [None] * len(rows)).flatten().tolist() == [1, NO_TOKEN, 0, 1, NO_TOKEN]
 
 
 def test_an_embedding_is_the_same_beside_longer_texts(model: Any) -> None:
