@@ -105,6 +105,8 @@ class Sweep:
             logger.error("call %s given up: %d workers fell silent on it", call["id"], call["silences"] + 1)
             data = {"call": str(call["id"]), "model": call["model"], "answer": _given_up(call).model_dump()}
             self._events.append(call["job_id"], "call.failed", data)
+        if found.dead:
+            await self._pardon()
         return found
 
     async def _sweep_and_ring(self) -> None:
@@ -168,8 +170,15 @@ class Sweep:
         ]
         counted = {row.id: row.pending for row in await connection.execute(calls.finish(rows, self._grace))}
         found.dead = [call for call in hopeless if call["id"] in counted]
-        await connection.execute(calls.pardon())
         found.rings[Lane.FRONT].job_ids += [str(call["job_id"]) for call in found.dead if counted[call["id"]] == 0]
+
+    async def _pardon(self) -> None:
+        """In a commit of its own: the sweep's has locked jobs by now, and calls are to be locked before jobs."""
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execute(calls.pardon())
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning("suspects not pardoned, they go on running one at a time: %s", error)
 
 
 class Awakening:

@@ -159,11 +159,12 @@ _CANCEL = text(
     """
 )
 
+# Locked at once, all of them: the sweep writes to some and then to others, and waits for nobody in between.
 _EXPIRED = text(
     """
     SELECT id, job_id, attempt, model, worker, silences FROM calls
     WHERE status = 'running' AND lease_expires_at < now()
-    ORDER BY lease_expires_at LIMIT :limit
+    ORDER BY lease_expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
     """
 )
 
@@ -195,7 +196,15 @@ _RING_DUE = text(
     """
 )
 
-_PARDON = text("UPDATE calls SET silences = 0 WHERE status IN ('queued', 'running') AND silences > 0")
+_PARDON = text(
+    """
+    WITH suspect AS (
+        SELECT id FROM calls WHERE status IN ('queued', 'running') AND silences > 0
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE calls c SET silences = 0 FROM suspect s WHERE c.id = s.id
+    """
+)
 
 # A job can end between a round's insert and a cancel's look at it; such calls are never claimed,
 # and this tidies them away.
@@ -270,7 +279,7 @@ def cancel(job_id: UUID) -> TextClause:
 
 
 def expired(limit: int) -> TextClause:
-    """`(id, job_id, attempt, model, worker, silences)` of the calls whose worker fell silent."""
+    """`(id, job_id, attempt, model, worker, silences)` of the calls whose worker fell silent, locked."""
     return _EXPIRED.bindparams(limit=limit)
 
 
@@ -286,7 +295,7 @@ def ring_due(limit: int, grace: timedelta, suspicious: int = NEVER) -> TextClaus
 
 
 def pardon() -> TextClause:
-    """Suspect no call any more: the one that killed its workers was found."""
+    """Suspect no call any more: the one that killed its workers was found. To be committed by itself."""
     return _PARDON
 
 

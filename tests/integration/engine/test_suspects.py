@@ -1,12 +1,18 @@
 """Calls on which several workers fell silent: one of them may be what kills, and its neighbours must not pay for it."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.database import calls
 from common.events import EventSink
 from common.routing import COSTS_NO_RETRY
-from tests.integration.engine.stack import Desk
+from tests.integration.engine.stack import PATIENCE_SECONDS, Desk
 from tests.integration.engine.test_statements import EXPIRED, GRACE, LEASE, begun
 from worker.recovery import Found, Sweep, suspicious_from
 
@@ -89,6 +95,43 @@ async def test_a_suspect_whose_worker_dies_is_given_up_and_the_others_are_pardon
     assert [call["id"] for call in found.dead] == [culprit]
     [row] = await desk.sql("SELECT id, status, silences FROM calls WHERE status = 'queued'")
     assert (row["id"], row["silences"]) == (innocent, 0)
+
+
+@asynccontextmanager
+async def sweeping_into(desk: Desk, call_id: UUID) -> AsyncIterator[tuple[AsyncConnection, "asyncio.Task[Found]"]]:
+    """A worker's statement that has locked this call, and a sweep that came upon it."""
+    async with desk.engine.connect() as pooled:
+        worker = await pooled.execution_options(isolation_level="READ COMMITTED")
+        async with worker.begin():
+            await worker.execute(text("SELECT FROM calls WHERE id = :id FOR UPDATE"), {"id": call_id})
+            sweeping = asyncio.create_task(sweep(desk).once())
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not sweeping.done() and not await desk.sql("SELECT FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110  # Postgres has no event
+                    await asyncio.sleep(0.01)
+            yield worker, sweeping
+
+
+async def test_a_worker_that_records_a_suspect_can_count_it_while_others_are_pardoned(desk: Desk) -> None:
+    job_id, [culprit, innocent] = await begun(desk, 2)
+    await silence(desk, [culprit, innocent], times=2)
+    await desk.execute(calls.claim([innocent], "w", LEASE))
+    await desk.execute(calls.claim([culprit], "dead", EXPIRED))
+    async with sweeping_into(desk, innocent) as (worker, sweeping):
+        await worker.execute(text("UPDATE jobs SET rings = 0 WHERE id = :id"), {"id": job_id})
+    found = await sweeping
+    assert [call["id"] for call in found.dead] == [culprit]
+    [row] = await desk.sql("SELECT silences FROM calls WHERE id = :id", id=innocent)
+    assert row["silences"] == 0
+
+
+async def test_a_worker_that_wakes_up_can_renew_its_leases_while_they_are_being_taken(desk: Desk) -> None:
+    _, ids = await begun(desk, 2)
+    hopeless, other = sorted(ids)
+    await silence(desk, [hopeless], times=2)
+    await desk.execute(calls.claim(ids, "asleep", EXPIRED))
+    async with sweeping_into(desk, hopeless) as (worker, sweeping):
+        await worker.execute(text("SELECT FROM calls WHERE id = :id FOR UPDATE"), {"id": other})
+    assert [call["id"] for call in (await sweeping).rescued] == [other]
 
 
 async def test_workers_that_died_cost_a_job_no_retries(desk: Desk) -> None:
