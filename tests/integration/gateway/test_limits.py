@@ -1,9 +1,11 @@
 """Keys with limits at the gateway, and what it writes down: real Postgres, real Valkey, a scripted upstream."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.settings import Settings
+from tests.contract.exchange import Exchange
 from tests.contract.scripted_server import ScriptedServer
 from tests.contract.troubles import Trouble
 from tests.integration.api.serving import serving
@@ -158,6 +161,25 @@ async def test_submissions_count_as_requests_and_need_a_budget(
     assert (await api.post("/api/analyze", json=asked, headers=key)).status_code == 202
 
 
+async def test_a_patterns_models_need_no_leave_of_the_key_but_a_budget(
+    settings: Settings, key_of: KeyOf, tmp_path: Path
+) -> None:
+    stage = {"name": "ask", "models": ["scripted-priced"], "template": "{prompt}"}
+    path = tmp_path / "patterns.json"
+    path.write_text(json.dumps({"dear": {"description": "Asks whom it likes.", "stages": [stage]}}))
+    asked = {"prompt": "Why?", "models": ["mock-free"], "analysis_type": "dear"}
+    async with serving(settings.model_copy(update={"analysis_patterns_path": path})) as api:
+        narrow = await key_of(models=frozenset({"mock-free"}))
+        job = await api.post("/api/analyze", json=asked, headers=narrow)
+        assert job.status_code == 202, job.text
+        assert (await api.post(job.json()["links"]["cancel"], headers=narrow)).status_code == 200
+        retried = await api.post(f"/api/jobs/{job.json()['id']}/retry", headers=narrow)
+        assert retried.status_code == 202, retried.text
+
+        spent = await api.post("/api/analyze", json=asked, headers=await key_of(budget_usd=0.0))
+        assert (spent.status_code, spent.json()["code"]) == (429, "insufficient_quota")
+
+
 async def test_sdks_see_the_errors_they_know_and_try_a_spent_budget_once(api: httpx.AsyncClient, key_of: KeyOf) -> None:
     limited = (await key_of(requests_per_minute=1))["Authorization"].removeprefix("Bearer ")
     spent = (await key_of(budget_usd=0.0))["Authorization"].removeprefix("Bearer ")
@@ -208,6 +230,24 @@ async def test_each_request_leaves_one_row_with_what_it_came_to(
     assert three["model"] == "mock-flaky"
     report = (await api.get("/api/usage", params={"source": "gateway", "group_by": "model"}, headers=key)).json()
     assert report["totals"]["calls"] == 2
+
+
+async def test_a_stream_that_its_server_ends_late_is_completed_all_the_same(
+    api: httpx.AsyncClient, engine: AsyncEngine, server: ScriptedServer
+) -> None:
+    async def late(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.say("Once.")
+        await asyncio.sleep(0.1)  # by now the gateway listens whether its client leaves
+        await exchange.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        await exchange.raw(b"data: [DONE]\n\n")
+        await asyncio.sleep(0.1)
+        await exchange.end()
+
+    server.scripts["good"] = late
+    await stream(api, "good")
+    [row] = await rows_of(engine, 1)
+    assert (row["status"], row["error_code"]) == ("completed", None)
 
 
 async def test_a_model_of_one_slot_answers_one_chat_after_the_other(
