@@ -76,13 +76,14 @@ async def analyze(request: Request) -> Response:
             caller, models_asked.of_request(asked, runtime.catalog), besides=models_asked.of_pattern(pattern)
         )
     accepted = await runtime.submissions.submit(asked, owner=caller.owner, idempotency_key=key)
-    runtime.metrics.submissions.inc()
     preference = parse_prefer(headers.get("prefer"))
     sent = {"location": accepted.job.links.self}
     if preference.applied:
         sent["preference-applied"] = preference.applied
     if accepted.is_replay:
         sent["idempotency-replayed"] = "true"
+    else:
+        runtime.metrics.submissions.inc()
     if preference.wait_seconds:
         finish = await wait_for_end(runtime.hub, accepted.job.id, preference.wait_seconds, request.receive)
         if finish is not None:

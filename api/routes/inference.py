@@ -62,7 +62,6 @@ async def infer(request: Request) -> Response:
     if caller.limits != UNLIMITED:
         await runtime.metering.let_in(caller, [entry.id])
     accepted = await runtime.submissions.infer(asked, entry, owner=caller.owner, idempotency_key=key)
-    runtime.metrics.submissions.inc()
     job = accepted.job
     preference = parse_prefer(headers.get("prefer"), usual_wait_seconds=MAX_WAIT_SECONDS)
     sent = {"location": job.links.self}
@@ -70,6 +69,8 @@ async def infer(request: Request) -> Response:
         sent["preference-applied"] = preference.applied
     if accepted.is_replay:
         sent["idempotency-replayed"] = "true"
+    else:
+        runtime.metrics.submissions.inc()
     if preference.wait_seconds:
         finish = await wait_for_end(runtime.hub, job.id, preference.wait_seconds, request.receive)
         if finish is not None:

@@ -123,8 +123,9 @@ async def retry_job(job_id: JobId, request: Request, runtime: RuntimeDep, caller
             caller, models_asked.of_analysis(asked), besides=models_asked.of_pattern(asked.pattern)
         )
     accepted = await runtime.submissions.retry(row, idempotency_key=key)
-    runtime.metrics.submissions.inc()
     sent = {"location": accepted.job.links.self}
     if accepted.is_replay:
         sent["idempotency-replayed"] = "true"
+    else:
+        runtime.metrics.submissions.inc()
     return document(accepted.job, status=202, headers=sent)

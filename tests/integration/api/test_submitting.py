@@ -56,6 +56,7 @@ async def test_the_same_key_and_body_give_the_same_job(api: httpx.AsyncClient, w
     assert again.status_code == 202
     assert again.json() == first
     assert again.headers["idempotency-replayed"] == "true"
+    assert "ultra_submissions_total 1.0" in (await api.get("/metrics")).text
     assert len(await worker.run(jobs.select())) == 1
 
 
