@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ from cli.embedded.stack import Stack
 
 TEMPLATE = "migrated_template"
 MIGRATE = "from common.database.migrate import upgrade; upgrade()"
+
+# What a shell starts in the background is deaf to Ctrl-C, and so is all that it starts: a test that sends one would
+# wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
