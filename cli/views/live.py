@@ -5,7 +5,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-import json_repair
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -15,11 +14,14 @@ from cli.views.fleet import waited_for
 from cli.views.panels import Layout, head, layout, panel, side_by_side, tail
 from cli.views.result import sections
 from cli.watch import Event
+from common import garbled_json
 
 FRAMES_A_SECOND = 12
 STATUS_LINES = 1
 # of the screen, once a later round has begun
 LATER_SHARE = 0.4
+# A frame's time: a document that takes longer to read is shown as text.
+LOOKS_A_FRAME = garbled_json.LOOKS_A_SECOND // FRAMES_A_SECOND
 
 
 class LiveColumns:
@@ -94,7 +96,7 @@ def _growing_text(column: Column, console: Console, room: Layout) -> RenderableT
 def _growing_document(column: Column, console: Console, room: Layout) -> RenderableType:
     """JSON that is not finished yet, read as far as it goes; other text as it is."""
     text = column.text
-    document = json_repair.loads(text) if text.lstrip().startswith("{") else None
+    document = garbled_json.read(text, LOOKS_A_FRAME) if text.lstrip().startswith("{") else None
     if not isinstance(document, dict):
         return _growing_text(column, console, room)
     options = console.options.update(width=room.panel_characters)

@@ -26,7 +26,7 @@ def sections(result: Mapping[str, Any]) -> Iterator[RenderableType]:
         value = result[name]
         if name == "parsed" or value in (None, "", [], {}):
             continue
-        heading = Text(name.replace("_", " ").capitalize(), style="bold")
+        heading = Text(_title(name).capitalize(), style="bold")
         yield Group(heading, Padding(_body(value), (0, 0, 1, 2)))
 
 
@@ -55,10 +55,15 @@ def _table(rows: list[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in names:
         is_number = all(isinstance(row.get(name), int | float) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if is_number else "left")
+        table.add_column(Text(_title(name)), justify="right" if is_number else "left")
     for row in rows:
         table.add_row(*(_text(row.get(name, "")) for name in names))
     return table
+
+
+def _title(name: str) -> str:
+    """A document that is still growing has whatever fields its model writes."""
+    return printable(name.replace("_", " "))
 
 
 def _text(value: Any) -> Text:

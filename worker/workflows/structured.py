@@ -1,39 +1,13 @@
 """Structured answers from models that may not manage them: parse, repair, or say that it failed."""
 
-import json
 from typing import Any, TypeVar
 
-from json_repair.json_parser import JSONParser
 from pydantic import BaseModel, ValidationError
 
+from common import garbled_json
 from common.contracts.shapes import Shape
 
-# What a model writes that meant to write a document takes 1 to 3 looks a character to repair. On brackets and quotes
-# without sense the repairer looks ahead to the end from each of them, for minutes; this many take it a second.
-MAX_LOOKS = 500_000
-
 Document = TypeVar("Document", bound=BaseModel)
-
-
-class _Hopeless(Exception):
-    """More looks than a document would take."""
-
-
-class _Repairer(JSONParser):
-    """json_repair's parser, which gives up: a worker's loop stands still meanwhile."""
-
-    _looks = 0
-
-    @property  # every look at a character goes through here
-    def json_str(self) -> Any:
-        self._looks += 1
-        if self._looks > MAX_LOOKS:
-            raise _Hopeless
-        return self._text
-
-    @json_str.setter
-    def json_str(self, text: Any) -> None:
-        self._text = text
 
 
 def parse(text: str, shape: type[Document]) -> Document | None:
@@ -66,16 +40,5 @@ def read(text: str, shape: Shape) -> Any | None:
 
 def _candidates(text: str) -> list[Any]:
     """What may be the document: a whole text, or the pieces between which a model has talked."""
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        said = _repaired(text)
+    said = garbled_json.read(text)
     return [said, *said] if isinstance(said, list) else [said]
-
-
-def _repaired(text: str) -> Any:
-    """None for what cannot be repaired: endless brackets, a text without sense."""
-    try:
-        return _Repairer(text, None, logging=False, try_valid_json_suffix=True).parse()
-    except (ValueError, RecursionError, _Hopeless):
-        return None

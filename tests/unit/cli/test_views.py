@@ -1,4 +1,6 @@
 import io
+import json
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +14,9 @@ from cli.views.report import report
 from cli.watch import Event
 from common.contracts.analyses import AnalysisDocument, AskedModel
 from tests.unit.cli.fake_server import answer, document, failed, story
+
+# A frame is drawn twelve times a second; repairing this nonsense to its end would take many seconds.
+A_MOMENT_SECONDS = 2
 
 COMPARISON = {
     "parsed": True,
@@ -82,6 +87,25 @@ def test_a_document_that_is_still_growing_is_read_as_far_as_it_goes() -> None:
     shown = framed(transcript)
     assert "• Light scat" in shown
     assert "{" not in shown
+
+
+@pytest.mark.parametrize("text", ["{" * 900, '{"' * 20_000, '{"summary": ' * 900])
+def test_a_document_without_sense_is_shown_as_text_in_time(text: str) -> None:
+    transcript = Transcript.of([AskedModel(asked="b", id="b")])
+    transcript.apply(Event("call.delta", {"call": "lead", "model": "a", "text": text}))
+    began = time.process_time()
+    assert text[-20:] in framed(transcript)
+    assert time.process_time() - began < A_MOMENT_SECONDS
+
+
+def test_no_field_of_a_document_steers_the_terminal() -> None:
+    transcript = Transcript.of([AskedModel(asked="b", id="b")])
+    text = json.dumps({"\x1b[2Jsummary": "x\x1b[2J", "ranking": [{"\x1b]0;why": "\x1b[2Jy"}]})
+    transcript.apply(Event("call.delta", {"call": "lead", "model": "a", "text": text}))
+    shown = framed(transcript)
+    assert "[2jsummary" in shown
+    assert "]0;why" in shown
+    assert "\x1b" not in shown
 
 
 def test_the_report_shows_answers_comparison_and_figures() -> None:
