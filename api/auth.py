@@ -46,15 +46,15 @@ class Auth:
         self._is_required = is_required
         self._known: dict[str, tuple[float, asyncio.Task[Caller | None]]] = {}
 
-    async def admit(self, headers: Headers, scope: str, *, takes_any: bool = False) -> Caller:
-        """The caller, if it may do what `scope` covers.
+    async def admit(self, headers: Headers, *scopes: str, takes_any: bool = False) -> Caller:
+        """The caller, if it may do what one of `scopes` covers.
 
         Clients of other vendors' APIs insist on sending a key, whatever it is: with `takes_any` an unknown one is
         none, where none is required.
 
         Raises:
             Unauthenticated: no key where one is required, or a key that is not live.
-            Forbidden: the key lacks the scope.
+            Forbidden: the key lacks them.
             DependencyDown: keys cannot be checked.
         """
         key = presented_key(headers)
@@ -67,8 +67,8 @@ class Auth:
             return Caller()
         if caller is None:
             raise Unauthenticated("This API key is unknown or revoked.")
-        if not caller.may(scope):
-            raise Forbidden(f"This API key lacks the scope {scope!r}.")
+        if not any(map(caller.may, scopes)):
+            raise Forbidden(f"This API key lacks the scope {' or '.join(map(repr, scopes))}.")
         return caller
 
     async def _find(self, key: str) -> Caller | None:

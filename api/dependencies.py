@@ -30,6 +30,10 @@ async def _keeper(request: Request, runtime: RuntimeDep) -> Caller:
     return await runtime.auth.admit(request.headers, "lifecycle")
 
 
+async def _follower(request: Request, runtime: RuntimeDep) -> Caller:
+    return await runtime.auth.admit(request.headers, "read", "lifecycle")
+
+
 ReaderDep = Annotated[Caller, Depends(_reader)]
 """Somebody who may look."""
 
@@ -38,6 +42,9 @@ SubmitterDep = Annotated[Caller, Depends(_submitter)]
 
 KeeperDep = Annotated[Caller, Depends(_keeper)]
 """Somebody who may start and stop models."""
+
+FollowerDep = Annotated[Caller, Depends(_follower)]
+"""Somebody who may look at models, or who may start and stop them and wants to see what came of it."""
 
 OperationId = Annotated[
     str, Path(description="The operation's id.", json_schema_extra={"format": "uuid"}, examples=[JOB_ID])

@@ -1,7 +1,6 @@
 """`ultra fleet`, and `run`, `stop` and `logs` below it."""
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from cli.client import Client, Document, Server
 
 LOOK_SECONDS = 0.5
-# A lifecycle worker that lives begins an operation within seconds.
-NOBODY_SECONDS = 10.0
 
 Name = Annotated[str, typer.Argument(help="Id or alias; `local-` may be left out.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until it is so.")]
@@ -125,11 +122,11 @@ async def _see_through(
         if begun["operation_id"] is None or not is_waited_for:
             typer.echo(f"{begun['model_id']}: {begun['state']}")
             return
-        await follow(client, begun["operation_id"])
+        await _follow(client, begun["operation_id"])
 
 
-async def follow(client: "Client", operation_id: str, *, nobody_seconds: float = NOBODY_SECONDS) -> None:
-    """Say each new state once, and where nobody begins, what to do.
+async def _follow(client: "Client", operation_id: str) -> None:
+    """Say each new state once.
 
     Raises:
         CommandFailed: it came to nothing.
@@ -137,11 +134,9 @@ async def follow(client: "Client", operation_id: str, *, nobody_seconds: float =
     from cli.exits import CommandFailed
     from cli.views.fleet import standing
 
-    said, began = None, time.monotonic()
+    said = None
     while (operation := await client.operation(operation_id))["finished_at"] is None:
         line = standing(operation)
-        if operation["started_at"] is None and time.monotonic() - began >= nobody_seconds:
-            line += ": nobody has begun, run `ultra worker lifecycle` where the containers are"
         if line != said:
             typer.echo(line, err=True)
         said = line

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.bodies import read_json
 from api.containers import container_model, container_models
-from api.dependencies import KeeperDep, OperationId, ReaderDep, RuntimeDep
+from api.dependencies import FollowerDep, KeeperDep, OperationId, RuntimeDep
 from api.events.stream import EventResponse
 from api.examples import OPERATION, OPERATION_ACCEPTED, shown
 from api.openapi import json_body, key_parameter, problems
@@ -45,7 +45,7 @@ BEGUN: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/models", summary="List models in containers", response_model=Registry, responses=problems())
-async def list_registry(runtime: RuntimeDep, caller: ReaderDep) -> Response:  # noqa: ARG001  # who may read
+async def list_registry(runtime: RuntimeDep, caller: FollowerDep) -> Response:  # noqa: ARG001  # who may read
     """The registry, and how each of its models stands."""
     catalog = runtime.catalog
     entries = container_models(catalog)
@@ -55,7 +55,7 @@ async def list_registry(runtime: RuntimeDep, caller: ReaderDep) -> Response:  # 
 
 
 @router.get("/status", summary="Show the fleet", response_model=FleetStatus, responses=problems())
-async def fleet_status(runtime: RuntimeDep, caller: ReaderDep) -> Response:  # noqa: ARG001  # who may read
+async def fleet_status(runtime: RuntimeDep, caller: FollowerDep) -> Response:  # noqa: ARG001  # who may read
     """Every model with its container, as its node saw it last, and the machines and GPUs."""
     database = runtime.database
     rows, nodes = await database.fetch(wishes.look()), await database.fetch(inventory.nodes())
@@ -111,7 +111,7 @@ async def stop_model(request: Request, runtime: RuntimeDep, caller: KeeperDep) -
     response_model=OperationDocument,
     responses=problems(404) | {200: shown(OPERATION)},
 )
-async def show_operation(operation_id: OperationId, runtime: RuntimeDep, caller: ReaderDep) -> Response:  # noqa: ARG001
+async def show_operation(operation_id: OperationId, runtime: RuntimeDep, caller: FollowerDep) -> Response:  # noqa: ARG001
     """How far a start or a stop has come. Models are everybody's, and so are their operations."""
     row = await runtime.operations.load(operation_id)
     standing = None if row["status"] in TERMINAL else await runtime.operations.standing_of(row)
@@ -129,7 +129,7 @@ async def watch_operation(
     operation_id: OperationId,
     request: Request,
     runtime: RuntimeDep,
-    caller: ReaderDep,  # noqa: ARG001
+    caller: FollowerDep,  # noqa: ARG001
 ) -> Response:
     """Server-Sent Events, from the beginning or from just after `Last-Event-ID`, until `job.finished`."""
     row = await runtime.operations.load(operation_id)

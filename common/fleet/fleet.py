@@ -21,6 +21,7 @@ from common.fleet.doubts import Doubts
 from common.fleet.rows import Rows
 from common.fleet.standing import Standing
 from common.fleet.watch import Told, Watch
+from common.fleet.wishes import NOBODY
 
 # What is older is looked up again, while those who ask are still served by it.
 FRESH_SECONDS = 1.0
@@ -213,8 +214,7 @@ class Fleet:
                 return
             watch.tell(standing)
         if await self._is_nobody_there(watch):
-            said = "nobody is there to start it. Run `ultra worker lifecycle` where the containers should be."
-            self._refuse(watch, NotStarted(f"{watch.model} did not start: {said}"))
+            self._refuse(watch, NotStarted(f"{watch.model} did not start: {NOBODY}."))
 
     async def _is_nobody_there(self, watch: Watch) -> bool:
         now = self._clock()

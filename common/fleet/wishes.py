@@ -11,6 +11,9 @@ from sqlalchemy.types import Text
 
 from common.fleet.contracts import NODE_LOST_SECONDS
 
+NOBODY = "no lifecycle worker is there: run `ultra worker lifecycle` where the containers should be"
+"""Why nothing happens to a model."""
+
 # The clock is read once the row is ours, so that of two who ask at once the later one's time stays.
 # Since when it queues is kept while the wish is not met yet: who asks again does not go to the end of the line.
 _WANT = text(
@@ -37,10 +40,14 @@ _UNWANT = text(
 )
 
 # Ready is who has a container that proved itself and was not told to stop, whatever the state's row says meanwhile.
+# Why a model waits is said by a node; where there is none, nobody else would say that.
 _LOOK = text(
     """
-    SELECT m.id, m.is_wanted, m.wanted_at, m.node, m.generation, m.state, m.reason, m.progress, m.fault, m.failures,
+    SELECT m.id, m.is_wanted, m.wanted_at, m.node, m.generation, m.state, m.progress, m.fault, m.failures,
            m.failed_at, m.restarts,
+           CASE WHEN m.state IN ('stopped', 'failed') OR EXISTS (
+               SELECT FROM nodes WHERE seen_at > now() - make_interval(secs => :node_lost_seconds)
+           ) THEN m.reason ELSE :nobody END AS reason,
            i.container, i.base_url, i.gpu_uuids, i.host_bytes, i.gpu_bytes, i.health, i.started_at, i.proved_at,
            i.seen_at,
            coalesce(m.state = 'ready' AND i.status = 'running' AND i.stop_by IS NULL
@@ -50,7 +57,7 @@ _LOOK = text(
     WHERE CAST(:models AS text[]) IS NULL OR m.id = ANY(:models)
     ORDER BY m.id
     """
-).bindparams(bindparam("models", type_=ARRAY(Text)))
+).bindparams(bindparam("models", type_=ARRAY(Text)), node_lost_seconds=NODE_LOST_SECONDS, nobody=NOBODY)
 
 _LIVE_NODES = text(
     "SELECT name FROM nodes WHERE seen_at > now() - make_interval(secs => :seconds) ORDER BY name"

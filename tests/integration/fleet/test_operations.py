@@ -42,6 +42,12 @@ async def test_a_model_is_run_and_its_operation_ends_when_it_is_ready(
     assert ended["result"]["state"] == "ready"
 
 
+async def test_an_operation_that_nobody_is_there_for_says_so(api: httpx.AsyncClient) -> None:
+    under_way = await shown(api, await run(api))
+    assert under_way["status"] == "queued"
+    assert "`ultra worker lifecycle`" in under_way["progress"]["reason"]
+
+
 async def test_one_that_runs_is_run_without_an_operation(
     api: httpx.AsyncClient, keeper: ActingKeeper, container: ScriptedInstance
 ) -> None:
