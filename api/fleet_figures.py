@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 Row = Mapping[str, Any]
 
@@ -19,7 +19,7 @@ class FleetRows:
 
 
 def families(rows: FleetRows) -> Iterator[Metric]:
-    """The gauges. Of a node that nobody hears of any more, only that it is down: what it said is no longer so."""
+    """The figures. Of a node that nobody hears of any more, only that it is down: what it said is no longer so."""
     live = {node["name"] for node in rows.nodes if node["is_live"]}
     yield _gauge(
         "ultra_node_up",
@@ -69,6 +69,10 @@ def families(rows: FleetRows) -> Iterator[Metric]:
             for status, field in (("running", "in_flight"), ("waiting", "waiting"))
         ),
     )
+    restarts = CounterMetricFamily("ultra_model_restarts", "Starts after a failure.", labels=("model",))
+    for row in rows.models:
+        restarts.add_metric((row["id"],), row["restarts"])
+    yield restarts
 
 
 def _memory(instances: Iterable[Row]) -> Iterator[tuple[tuple[str, ...], float | None]]:

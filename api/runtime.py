@@ -135,7 +135,7 @@ class Runtime:
             asyncio.create_task(keep_doing(self.backlog.count, pause_seconds=REFRESH_SECONDS)),
             asyncio.create_task(self._catalog.keep()),
             asyncio.create_task(self._patterns.keep()),
-            asyncio.create_task(self._gateway.keep()),
+            asyncio.create_task(keep_doing(self._gateway.keep)),
             asyncio.create_task(self.metering.keep()),
         ]
         try:

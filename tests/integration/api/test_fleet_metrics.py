@@ -48,7 +48,9 @@ async def report(engine: AsyncEngine) -> None:
     await store.report(host, (BIG, SMALL), account((), observed, (BIG, SMALL), host, NOW))
     async with engine.connect() as connection:
         await connection.execute(
-            text("INSERT INTO models (id, node, generation, state) VALUES ('local-big', 'here', 1, 'ready')")
+            text(
+                "INSERT INTO models (id, node, generation, state, restarts) VALUES ('local-big', 'here', 1, 'ready', 3)"
+            )
         )
 
 
@@ -70,6 +72,7 @@ async def test_memory_and_use_of_machines_gpus_and_models_are_shown(
     assert seen["ultra_model_memory_bytes local-big here seen host"] == GIB
     assert seen["ultra_model_calls local-big here running"] == 2
     assert seen["ultra_model_calls local-big here waiting"] == 1
+    assert seen["ultra_model_restarts_total local-big"] == 3
 
 
 async def test_what_is_not_known_is_left_out(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
