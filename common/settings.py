@@ -3,9 +3,11 @@
 Read once, by `load_settings()`, where a process is put together; everything else is handed what it needs.
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -28,6 +30,16 @@ def header_safe(key: SecretStr) -> SecretStr:
     if not text or not text.isascii() or not text.isprintable():
         raise ValueError("must be printable ASCII, and something")
     return SecretStr(text)
+
+
+# The port as SQLAlchemy finds it, whose passwords may have slashes: group 1, if there is one.
+_POSTGRES = re.compile(r"[\w+]+://(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::([^/?]*))?")
+
+
+def _check_port(port: str | None) -> None:
+    """Said here, without the URL: whoever connects would say it in a traceback, password and all."""
+    if port is not None and not (re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) <= 65535):  # noqa: PLR2004
+        raise ValueError("its port must be a number from 1 to 65535")
 
 
 HttpBase = Annotated[str, AfterValidator(_without_slash)]
@@ -182,16 +194,28 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr) -> SecretStr:
-        scheme = value.get_secret_value().split("://", 1)[0]
-        if scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+        url = value.get_secret_value()
+        found = _POSTGRES.match(url)
+        if found is None or url.split("://", 1)[0] not in {"postgresql", "postgres", "postgresql+psycopg"}:
             raise ValueError("must begin with postgresql://")
+        _check_port(found[1])
         return value
 
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value().split("://", 1)[0] not in {"redis", "rediss", "unix"}:
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        url = value.get_secret_value()
+        if not url.startswith(("redis://", "rediss://")):
+            raise ValueError("must begin with redis:// or rediss://")
+        try:
+            parts = urlsplit(url)
+            _check_port(None if parts.port is None else str(parts.port))
+        except ValueError:
+            raise ValueError(
+                "its port must be a number from 1 to 65535; / ? # [ ] in a password are written %2F %3F %23 %5B %5D"
+            ) from None
+        if not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
+            raise ValueError("after its host there is a database's number, or nothing")
         return value
 
     @field_validator("model_runner_url")

@@ -45,6 +45,8 @@ def connect(database_url: str, *, pool_size: int = 5) -> AsyncEngine:
         isolation_level="AUTOCOMMIT",
         json_serializer=_dump,
         json_deserializer=orjson.loads,
+        # An error is logged with the statement. Its parameters are what people asked and were answered.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": 5,
             "application_name": "ultrallm",
