@@ -1,18 +1,13 @@
 """`ultra doctor`."""
 
 import asyncio
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from cli.options import JsonOption
+from cli.options import DataDirOption, JsonOption
 
 
-def doctor(
-    as_json: JsonOption = False,
-    data_dir: Annotated[Path | None, typer.Option(help="Of the embedded stack, if it is not the usual one.")] = None,
-) -> None:
+def doctor(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """Look at everything this needs, and say what to do about what is wrong.
 
     Looks where the settings point; where they name no server, at a running `ultra up`, or at what it

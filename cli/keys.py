@@ -16,10 +16,11 @@ from cli.key_limits import (
     changed,
     told,
 )
-from cli.options import JsonOption
+from cli.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from sqlalchemy import Executable
     from sqlalchemy.engine import RowMapping
@@ -45,6 +46,7 @@ def create(
     budget: BudgetOption = None,
     period: PeriodOption = None,
     as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Make a key and print it: once, for only its digest is stored. A limit that is left out is none.
 
@@ -71,7 +73,7 @@ def create(
         budget_period=period,
     )
     key_id, key = uuid7(), statements.generate()
-    _execute(statements.create(key_id, name, key, scopes, limits))
+    _execute(statements.create(key_id, name, key, scopes, limits), data_dir)
     if as_json:
         print_json({"id": str(key_id), "name": name, "scopes": scopes, "key": key} | _document(limits))
         return
@@ -80,14 +82,14 @@ def create(
 
 
 @keys.command("list")
-def list_keys(as_json: JsonOption = False) -> None:
+def list_keys(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """List all keys, newest first, revoked ones too; never the keys themselves."""
     from rich.table import Table
 
     from cli.terminal import output, print_json
     from common.database import keys as statements
 
-    rows = _execute(statements.listing())
+    rows = _execute(statements.listing(), data_dir)
     if as_json:
         print_json({"data": [{str(name): value for name, value in row.items()} for row in rows]})
         return
@@ -117,6 +119,7 @@ def update(
     budget: BudgetOption = None,
     period: PeriodOption = None,
     as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Change a key's limits; those that are left out stay. In force within seconds.
 
@@ -129,7 +132,7 @@ def update(
     from cli.terminal import print_json
     from common.database import keys as statements
 
-    found = _execute(statements.limits(key_id))
+    found = _execute(statements.limits(key_id), data_dir)
     limits = found and changed(
         statements.limits_of(dict(found[0])),
         models=models,
@@ -139,7 +142,7 @@ def update(
         budget_usd=budget,
         budget_period=period,
     )
-    if not limits or not _execute(statements.limit(key_id, limits)):
+    if not limits or not _execute(statements.limit(key_id, limits), data_dir):
         raise CommandFailed(f"No live key {key_id}: see `ultra keys list`.")
     if as_json:
         print_json({"id": str(key_id)} | _document(limits))
@@ -148,12 +151,15 @@ def update(
 
 
 @keys.command()
-def revoke(key_id: Annotated[UUID, typer.Argument(metavar="ID", help="From `ultra keys list`.")]) -> None:
+def revoke(
+    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="From `ultra keys list`.")],
+    data_dir: DataDirOption = None,
+) -> None:
     """Make a key worthless, at once and for good."""
     from cli.exits import CommandFailed
     from common.database import keys as statements
 
-    if not _execute(statements.revoke(key_id)):
+    if not _execute(statements.revoke(key_id), data_dir):
         raise CommandFailed(f"No live key {key_id}: see `ultra keys list`.")
     typer.echo("revoked")
 
@@ -164,11 +170,11 @@ def _document(limits: "Limits") -> dict[str, Any]:
     return asdict(limits) | {"models": None if limits.models is None else sorted(limits.models)}
 
 
-def _execute(statement: "Executable") -> "Sequence[RowMapping]":
-    return asyncio.run(_execute_once(statement))
+def _execute(statement: "Executable", data_dir: "Path | None") -> "Sequence[RowMapping]":
+    return asyncio.run(_execute_once(statement, data_dir))
 
 
-async def _execute_once(statement: "Executable") -> "Sequence[RowMapping]":
+async def _execute_once(statement: "Executable", data_dir: "Path | None") -> "Sequence[RowMapping]":
     """Run one statement in the database that the API uses.
 
     Raises:
@@ -182,7 +188,7 @@ async def _execute_once(statement: "Executable") -> "Sequence[RowMapping]":
     from common.settings import load_settings
 
     settings = load_settings()
-    url = look_around(settings).find("DATABASE_URL") or settings.database_url.get_secret_value()
+    url = look_around(settings, data_dir).find("DATABASE_URL") or settings.database_url.get_secret_value()
     engine = connect(url, pool_size=1)
     try:
         async with engine.connect() as connection:

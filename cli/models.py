@@ -1,19 +1,14 @@
 """`ultra models`, `ultra models pull` and `ultra models test`."""
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DEFAULT_URL, JsonOption, KeyOption, UrlOption
+from cli.options import DEFAULT_URL, DataDirOption, JsonOption, KeyOption, UrlOption
 
 if TYPE_CHECKING:
     from cli.client import Document, Server
-
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="Of the embedded stack, if it is not the usual one.")
-]
 
 models = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 

@@ -1,5 +1,6 @@
 """Options that several commands share, so that they read and behave the same everywhere."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,9 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the resu
 TimeoutOption = Annotated[
     float | None,
     typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait; the job goes on after that."),
+]
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Of the embedded stack, if it is not the usual one.")
 ]
 
 DEFAULT_URL = "http://127.0.0.1:8000"

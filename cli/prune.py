@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import JsonOption
+from cli.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from cli.surroundings import Surroundings
@@ -37,6 +37,7 @@ def prune(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them and remove nothing.")] = False,
     as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Remove finished jobs of long ago, with their calls and events, a few hundred at a time.
 
@@ -58,7 +59,7 @@ def prune(
         raise typer.BadParameter("ULTRA_RETENTION_DAYS is 0, which keeps jobs for ever: say how old, such as 30d")
     pruned = Pruned()
     try:
-        asyncio.run(_prune(look_around(settings), age, pruned, is_dry=dry_run))
+        asyncio.run(_prune(look_around(settings, data_dir), age, pruned, is_dry=dry_run))
     except KeyboardInterrupt:
         typer.echo(f"stopped after {pruned.jobs} jobs, the next run goes on", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None

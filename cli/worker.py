@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from cli.options import DataDirOption
+
 # One a node, and one thread: it looks after the node's containers of models.
 LIFECYCLE = "lifecycle"
 # One a GPU: it makes the calls to the models that lie there.
@@ -27,6 +29,7 @@ def worker(
     stop_models: Annotated[
         bool, typer.Option("--stop-models", help="A lifecycle worker that stops has its models stop too.")
     ] = False,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Run a worker. Start as many as you like, on as many machines as share the database and the broker.
 
@@ -47,7 +50,7 @@ def worker(
         raise typer.BadParameter("`gpu` and `--device N` go together")
     try:
         # into the environment: whatever the worker starts is to find them too
-        os.environ |= look_around(load_settings()).missing()
+        os.environ |= look_around(load_settings(), data_dir).missing()
         load_settings.cache_clear()
         settings = load_settings()
         if kind == LIFECYCLE:

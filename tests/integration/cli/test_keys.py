@@ -35,6 +35,14 @@ async def test_a_key_works_from_its_creation_to_its_revocation(postgres_url: str
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
 
 
+def test_a_stack_of_another_directory_has_keys_of_its_own(postgres_url: str, tmp_path: Path) -> None:
+    (tmp_path / "endpoints.json").write_text(json.dumps({"DATABASE_URL": postgres_url}))
+    made = ultra(tmp_path, "keys", "create", "second", "--json", "--data-dir", str(tmp_path))
+    assert made.returncode == 0, made.stderr
+    listed = ultra(tmp_path, "keys", "list", "--json", "--data-dir", str(tmp_path))
+    assert [entry["name"] for entry in json.loads(listed.stdout)["data"]] == ["second"]
+
+
 LIMITS = ("requests_per_minute", "tokens_per_minute", "parallel_calls", "budget_usd", "budget_period", "models")
 
 
