@@ -45,7 +45,8 @@ def stop_recorded(path: Path) -> list[str]:
         if not wait_until_gone(left, PATIENCE_SECONDS):
             path.unlink()
             return sorted(alive)
-    raise CannotStart(f"Processes of an earlier start do not end: {', '.join(map(str, alive.values()))}.")
+    pids = ", ".join(map(str, alive.values()))
+    raise CannotStart(f"Processes of an earlier start do not end ({pids}): choose another directory with --data-dir.")
 
 
 def clear_postmaster_pid(cluster: Path) -> None:

@@ -35,4 +35,6 @@ def claimable_port(host: str, port: int) -> int:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CannotStart(f"Port {port} on {host} is taken: choose another with --port.") from error
-        raise CannotStart(f"Cannot listen on {host} port {port}: {error.strerror}.") from error
+        raise CannotStart(
+            f"Cannot listen on {host} port {port} ({error.strerror}): choose others with --host and --port."
+        ) from error
