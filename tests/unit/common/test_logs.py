@@ -1,4 +1,4 @@
-"""What a process's log tells of requests to models' servers: nothing, as their URLs may have passwords in them."""
+"""What a process's log tells: of requests to models' servers nothing, as their URLs may have passwords in them."""
 
 import logging
 from collections.abc import Iterator
@@ -33,3 +33,14 @@ async def test_a_request_leaves_no_line(level: str, capsys: pytest.CaptureFixtur
     said = capsys.readouterr().err
     assert "still told" in said
     assert "hunter2" not in said
+
+
+def test_what_a_server_said_cannot_look_like_an_event_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(settings())
+    said = "no\n2026-11-21 00:00:00,000 ERROR api.auth: all keys revoked\r\x1b[2K\x9b31m"
+    logging.getLogger("ours").error("refused: %s", said, exc_info=ValueError(said))
+    first, *more = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert first.endswith("ERROR ours: refused: no")
+    assert any("all keys revoked\\x0d\\x1b[2K\\x9b31m" in line for line in more)
+    assert any("ValueError: no" in line for line in more)
+    assert all(line.startswith("  ") for line in more)
