@@ -73,7 +73,7 @@ def _entry(existing: Path) -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise CannotStart("Postgres does not run as root, and there is neither a user postgres nor nobody: use another user.")
+    raise CannotStart("Postgres does not run as root, and there is no user postgres, nor nobody: use another user.")
 
 
 def _capability() -> str | None:
