@@ -68,8 +68,10 @@ class KnowledgeAgent:
 
     async def _ask(self, query: str) -> bytes:
         if self._session is None:
-            self._session = aiohttp.ClientSession()
-        async with self._session.post(self._url, json={"query": query, "limit": LIMIT}) as response:
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        asked = {"query": query, "limit": LIMIT}
+        # what people ask goes where the settings say, and nowhere else
+        async with self._session.post(self._url, json=asked, allow_redirects=False) as response:
             response.raise_for_status()
             body = await response.content.read(MAX_RESPONSE_BYTES + 1)
             while len(body) <= MAX_RESPONSE_BYTES and (piece := await response.content.read(MAX_RESPONSE_BYTES)):

@@ -86,7 +86,10 @@ class Prober:
 
     async def _ask(self, method: str, url: str, within: float, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(json_serialize=lambda value: orjson.dumps(value).decode())
+            # what a container would have us remember is for nobody, and may be without end
+            self._session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(), json_serialize=lambda value: orjson.dumps(value).decode()
+            )
         async with self._session.request(
             method, url, json=body, timeout=aiohttp.ClientTimeout(total=within), allow_redirects=False
         ) as answer:

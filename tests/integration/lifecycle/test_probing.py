@@ -90,3 +90,27 @@ async def test_a_foreign_server_without_counters_is_never_called_idle(prober: Pr
         health = await prober.health(entry("vllm", gpu=1), url)
         assert health is not None
         assert health.status == "loading"
+
+
+async def test_a_container_cannot_have_a_worker_remember_anything(prober: Prober) -> None:
+    came_back: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        came_back.extend(request.cookies)
+        said = web.json_response({"status": "ready"})
+        said.set_cookie(f"c{len(came_back)}", "x" * 4000)
+        return said
+
+    app = web.Application()
+    app.router.add_get("/health", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        for _ in range(3):
+            # by a name, as in Compose: of addresses no cookie is kept anyway
+            url = f"http://localhost:{runner.addresses[0][1]}"
+            assert await prober.health(entry("llamacpp"), url) is not None
+    finally:
+        await runner.cleanup()
+    assert came_back == []
