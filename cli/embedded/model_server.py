@@ -6,6 +6,7 @@ It keeps nothing, so the signal's default action, ending at once, is the right o
 import os
 import signal
 import sys
+from typing import Any
 
 from cli.embedded.ports import LOOPBACK
 
@@ -21,13 +22,28 @@ VERBOSITY = 1
 
 
 def main() -> None:
-    from xllamacpp import CommonParams, Server
+    from xllamacpp import Server
+
+    server = Server(parameters(int(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    print(f"serving on {server.listening_address}", flush=True)
+    while True:
+        signal.pause()
+
+
+def parameters(port: int, weights: str, prefix: str) -> Any:
+    """What the server is told."""
+    from xllamacpp import CommonParams
 
     params = CommonParams()
     params.hostnames = [LOOPBACK]
-    params.port = int(sys.argv[1])
-    params.api_prefix = sys.argv[3]
-    params.model.path = sys.argv[2]
+    params.port = port
+    params.api_prefix = prefix
+    # It asks nobody for a key, and by default lets the pages of every site in a browser here read its answers: now
+    # only its own pages may, of which it has none.
+    params.cors_origins = f"http://{LOOPBACK}:{port}"
+    params.cors_credentials = False
+    params.endpoint_slots = False
+    params.model.path = weights
     params.model_alias = {"ai/smollm2"}
     params.n_parallel = SLOTS
     params.cpuparams.n_threads = THREADS
@@ -38,10 +54,7 @@ def main() -> None:
     params.fit_params = False
     params.ui = False
     params.verbosity = VERBOSITY
-    server = Server(params)
-    print(f"serving on {server.listening_address}", flush=True)
-    while True:
-        signal.pause()
+    return params
 
 
 if __name__ == "__main__":
