@@ -36,7 +36,7 @@ def analyze(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     lead: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Compares the answers; the first model if left out.")
+        str | None, typer.Option(metavar="MODEL", help="Compares the answers; the catalog's, or else the first model.")
     ] = None,
     merge: Annotated[
         bool, typer.Option("--merge/--no-merge", help="Whether a lead model compares the answers.")

@@ -33,10 +33,11 @@ EVENT_SCHEMA = {
 EVENT_RESPONSES: Responses = {
     200: {
         "description": (
-            "`job.status {status, progress}`, `call.waiting {call, model, state, reason, progress}` (its model is "
-            "being started), `call.started {call, model, attempt}`, `call.delta {call, model, text}`, `call.reset "
-            "{call, attempt}` (forget this call's deltas), `call.finished` and `call.failed` `{call, model, answer}`, "
-            "and last `job.finished` with the whole document. A comment every 15 s."
+            "`job.status {status, progress}`, `call.waiting {call, model, asked, state, reason, progress}` (its model "
+            "is being started), `call.started {call, model, asked, attempt}`, `call.delta {call, model, text}`, "
+            "`call.reset {call, attempt}` (forget this call's deltas), `call.finished` and `call.failed` "
+            "`{call, model, answer}`, and last `job.finished` with the whole document. `model` is the one that was "
+            "named, `asked` the one that is asked in its place, or itself. A comment every 15 s."
         ),
         "content": {MEDIA_TYPE: {"itemSchema": EVENT_SCHEMA, "example": EXAMPLE}},
     },

@@ -84,7 +84,9 @@ class AnalysisRequest(BaseModel):
         description="Ids or aliases; the configured default set if left out.",
     )
     output_format: OutputFormat = "json"
-    lead_model: ModelName | None = Field(None, description="Compares the answers; the first model if left out.")
+    lead_model: ModelName | None = Field(
+        None, description="Compares the answers; the catalog's, or else the first model, if left out."
+    )
     options: AnalysisOptions = AnalysisOptions()
 
 
