@@ -12,6 +12,7 @@ from common.contracts.calls import Answer, Usage
 from common.errors import AppError
 from common.events import EventSink
 from common.providers.complete import ToolCalls
+from common.providers.length import Length
 from common.providers.protocol import ModelRequest, Provider
 from common.providers.registry import Providers
 from common.telemetry.port import SILENT, OfCall, Telemetry, UpstreamRequest
@@ -131,10 +132,12 @@ class Asking:
         self.started_at = time.perf_counter()
         pieces: list[str] = []
         tool_calls = ToolCalls()
+        length = Length(self._provider.name)
         finish_reason: str | None = None
         usage: Usage | None = None
         async with aclosing(self._provider.stream(self._request)) as stream:
             async for delta in stream:
+                length.add(delta)
                 if delta.text:
                     if not pieces:
                         upstream.begun()

@@ -1,0 +1,29 @@
+"""How long an answer may become: a server that never ends one must not fill our memory until its deadline."""
+
+from common.errors import BadUpstream
+from common.providers.protocol import Delta
+
+# A call may ask for 131,072 tokens, of which this is some eight times as much.
+MAX_ANSWER_CHARACTERS = 4 * 1024 * 1024
+# What a piece of a tool call takes beside its words.
+PIECE_CHARACTERS = 32
+
+
+class Length:
+    """That of one answer, by its pieces."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._characters = 0
+
+    def add(self, delta: Delta) -> None:
+        """Count a piece.
+
+        Raises:
+            BadUpstream: with it the answer is longer than MAX_ANSWER_CHARACTERS.
+        """
+        self._characters += len(delta.text)
+        for piece in delta.tool_calls:
+            self._characters += PIECE_CHARACTERS + len(piece.id or "") + len(piece.name or "") + len(piece.arguments)
+        if self._characters > MAX_ANSWER_CHARACTERS:
+            raise BadUpstream(f"{self._server} answered with more than {MAX_ANSWER_CHARACTERS} characters.")
