@@ -11,12 +11,18 @@ MAX_MODEL_CHARACTERS = 200
 MAX_CHOICES = 128
 # A token of English is about four bytes; used where nobody has counted yet.
 BYTES_A_TOKEN = 4
+# In a chat completion that a dialect wrote: what the client's own `thinking` said, for models that know more of that
+# than an effort. Parsing takes it out, so that no server sees it.
+THINKING = "ultra_thinking"
 REQUIRED = {"chat": "messages", "completion": "prompt", "embedding": "input"}
 
 
 @dataclass(slots=True)
 class Asked:
-    """What a client asks for. `body` is its JSON, which nobody changes: each way makes its own of it."""
+    """What a client asks for. `body` is its JSON, which nobody changes: each way makes its own of it.
+
+    `thinking` is Anthropic's parameter of that name, which a chat completion has no place for.
+    """
 
     kind: Kind
     body: dict[str, Any]
@@ -25,6 +31,7 @@ class Asked:
     wants_usage: bool
     choices: int
     size: int
+    thinking: dict[str, Any] | None = None
 
     @property
     def estimated_tokens(self) -> int:
@@ -49,8 +56,9 @@ def parse(kind: Kind, raw: bytes) -> Asked:
         _check_messages(body)
     elif (required := REQUIRED[kind.name]) not in body:
         raise InvalidInput(f"`{required}` is missing.", field=required)
+    thinking = body.pop(THINKING, None)
     is_streamed, wants_usage = _streaming(body) if kind in (CHAT, COMPLETION) else (False, False)
-    return Asked(kind, body, model, is_streamed, wants_usage, _choices(body), len(raw))
+    return Asked(kind, body, model, is_streamed, wants_usage, _choices(body), len(raw), thinking)
 
 
 def _check_messages(body: dict[str, Any]) -> None:

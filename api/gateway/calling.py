@@ -13,6 +13,7 @@ from api.gateway.asked import Asked
 from api.gateway.faults import Fault
 from api.gateway.fields import a_list
 from api.gateway.rendering import OPAQUE
+from api.gateway.thinking import reasoning_of
 from common.contracts.calls import Call, Parameters
 from common.contracts.messages import ImagePart, Message, Part, TextPart, Tool, ToolCall
 from common.errors import InvalidInput, Unsupported
@@ -23,7 +24,7 @@ UNDERSTOOD = frozenset(
     {
         *("model", "messages", "prompt", "stream", "stream_options"),
         *("temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed"),
-        *("tools", "tool_choice", "response_format"),
+        *("tools", "tool_choice", "response_format", "reasoning_effort", "thinking"),
     }
 )
 # For OpenAI's accounts, caches and abuse detection.
@@ -73,6 +74,7 @@ def call_of(asked: Asked, model_id: str) -> Call:
         schema=_schema(body.get("response_format")),
         tools=_tools(body.get("tools")),
         tool_choice=_tool_choice(body.get("tool_choice")),
+        reasoning=reasoning_of(asked),
     )
 
 

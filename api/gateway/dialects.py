@@ -51,13 +51,17 @@ class Rendering(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A vendor's interface. `error_type` names a status, `error` is the envelope of an OpenAI error object."""
+    """A vendor's interface. `error_type` names a status, `error` is the envelope of an OpenAI error object.
+
+    `names` are the parameters that a chat completion has by another name.
+    """
 
     chat_request: Callable[[Json], Json]
     rendering: Callable[[Json, str], Rendering]
     whole: Callable[[Json, Json], Json]
     error_type: Callable[[int, Json], str]
     error: Callable[[str, Json], Json]
+    names: Mapping[str, str]
 
 
 def _anthropic_type(status: int, error: Json) -> str:  # noqa: ARG001  # the status says it
@@ -81,6 +85,7 @@ DIALECTS: Mapping[str, Dialect] = {
         lambda completion, asked: messages_answer.message(completion, completion["model"]),  # noqa: ARG005
         _anthropic_type,
         _anthropic_error,
+        {"reasoning_effort": "thinking", "response_format": "output_config.format", "stop": "stop_sequences"},
     ),
     "/v1/responses": Dialect(
         chat_of_responses,
@@ -88,6 +93,7 @@ DIALECTS: Mapping[str, Dialect] = {
         lambda completion, asked: responses_answer.response(completion, asked, completion["model"]),
         _openai_code,
         lambda kind, error: {"error": error},  # noqa: ARG005
+        {"reasoning_effort": "reasoning.effort", "response_format": "text.format", "max_tokens": "max_output_tokens"},
     ),
 }
 
@@ -134,7 +140,7 @@ class SpeakingClient(Client):
 
     async def refuse(self, refused: Refusal) -> None:
         """See `Client.refuse`; the connection is cut after a stream's error here too."""
-        error = loads(refused.body)["error"]
+        error = self._in_its_words(loads(refused.body)["error"])
         kind = self._dialect.error_type(refused.status, error)
         if not self.has_begun:
             document = dumps(self._dialect.error(kind, error))
@@ -142,6 +148,14 @@ class SpeakingClient(Client):
             return
         await super().write(self._speaking({}).fail(kind, str(error.get("message"))))
         await self.cut()
+
+    def _in_its_words(self, error: Json) -> Json:
+        """The error with the parameter's name as the client knows it."""
+        name = error.get("param")
+        own = self._dialect.names.get(name) if isinstance(name, str) else None
+        if own is None:
+            return error
+        return {**error, "param": own, "message": str(error.get("message")).replace(f"`{name}`", f"`{own}`")}
 
     def _said(self, events: bytes) -> bytes:
         out = []

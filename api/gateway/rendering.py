@@ -37,6 +37,8 @@ class ChunkWriter:
             if not self._has_spoken:
                 self._has_spoken = True
                 out.append(self._event({"delta": {"role": "assistant", "content": "", "refusal": None}}))
+            if delta.thoughts or delta.signature:
+                out.append(self._event({"delta": _thoughts(delta)}))
             if delta.text:
                 out.append(self._event({"delta": {"content": delta.text}}))
             if delta.tool_calls:
@@ -65,6 +67,8 @@ def answer_document(kind: Kind, model: str, completion: Completion) -> bytes:
         said = {"text": completion.text}
     else:
         message: Document = {"role": "assistant", "content": completion.text, "refusal": None, "annotations": []}
+        if completion.thoughts:
+            message["reasoning_content"] = completion.thoughts
         if completion.tool_calls:
             message["content"] = completion.text or None  # as OpenAI itself writes such a turn
             message["tool_calls"] = [_tool_call(call) for call in completion.tool_calls]
@@ -95,6 +99,12 @@ def usage_document(usage: Usage) -> Document:
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_prompt_tokens},
     }
+
+
+def _thoughts(delta: Delta) -> Document:
+    """A piece of what the model thinks. A signature is for clients of Anthropic alone, which are shown it."""
+    said: Document = {"reasoning_content": delta.thoughts}
+    return said if delta.signature is None else said | {OPAQUE: {"anthropic": {"signature": delta.signature}}}
 
 
 def _tool_call(call: ToolCall) -> Document:

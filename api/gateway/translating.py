@@ -13,6 +13,7 @@ from api.gateway.embedding import embedding_request
 from api.gateway.faults import Fault
 from api.gateway.kinds import EMBEDDING
 from api.gateway.rendering import ChunkWriter, answer_document, embeddings_document
+from api.gateway.thinking import insisted_on
 from common.catalog.entry import ModelEntry
 from common.contracts.calls import Call, Usage
 from common.errors import ProviderError, Timeout
@@ -67,6 +68,10 @@ class Translating:
         call = call_of(asked, entry.id)
         provider = await self._providers.get(entry)
         _refuse_unsupported(provider, entry, call)
+        if call.reasoning is not None and not _can_be_told_to_think(provider, entry):
+            if parameter := insisted_on(asked):
+                raise unsupported(parameter)
+            call = call.model_copy(update={"reasoning": None})
         return provider, self._providers.request_for(entry, call)
 
     async def _vectors(self, asked: Asked, entry: ModelEntry) -> Whole:
@@ -110,7 +115,7 @@ class TranslatedStream:
         started = time.perf_counter()
         while (delta := await self._next()) is not None:
             self._first.append(delta)
-            if delta.text or delta.tool_calls or delta.finish_reason:
+            if delta.text or delta.thoughts or delta.tool_calls or delta.finish_reason:
                 break
         self.waited_seconds = time.perf_counter() - started
 
@@ -154,6 +159,13 @@ async def _paced(provider: Provider, request: ModelRequest) -> AsyncGenerator[De
             if delta is None:
                 return
             yield delta
+
+
+def _can_be_told_to_think(provider: Provider, entry: ModelEntry) -> bool:
+    """Mocks that stand in for real models take everything."""
+    if provider.name == "mock" and entry.provider != "mock":
+        return True
+    return "reasoning" in provider.features and entry.reasoning is not None
 
 
 def _refuse_unsupported(provider: Provider, entry: ModelEntry, call: Call) -> None:

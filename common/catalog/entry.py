@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, field_validator, model_validator
 
 from common.contracts.calls import ErrorClass
+from common.contracts.reasoning import ReasoningControl
 
 Capability = Literal["chat", "json_schema", "tools", "vision", "embeddings"]
 Queue = Literal["local", "cloud"]
@@ -96,6 +97,9 @@ class ModelEntry(BaseModel):
     )
     context_window: int | None = Field(None, ge=1, description="Tokens, prompt and answer together.")
     capabilities: tuple[Capability, ...] = ("chat",)
+    reasoning: ReasoningControl | None = Field(
+        None, description="How an adapter tells it to think; left out, it cannot be told."
+    )
     aliases: tuple[Annotated[str, Field(max_length=200, pattern=NAME_PATTERN)], ...] = ()
     quirks: Quirks = Quirks()
     fallbacks: dict[ErrorClass, tuple[str, ...]] = Field(

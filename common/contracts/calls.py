@@ -7,6 +7,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from common.contracts.messages import Message, Tool, ToolCall
+from common.contracts.reasoning import Reasoning
 
 CallStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 
@@ -55,6 +56,7 @@ class Call(BaseModel):
     schema_: dict[str, Any] | None = Field(None, alias="schema")
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
+    reasoning: Reasoning | None = Field(None, description="None leaves it to the catalog, then to the server.")
     routing: Routing = Routing()
 
     def fingerprint(self) -> str:

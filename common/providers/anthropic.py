@@ -62,10 +62,7 @@ class _Client(anthropic.AsyncAnthropic):
 
 
 class Anthropic:
-    """Anthropic, or a server that speaks like it. `base_url` ends before `/v1`.
-
-    What the model thinks is no part of its answer.
-    """
+    """Anthropic, or a server that speaks like it. `base_url` ends before `/v1`."""
 
     name = "anthropic"
     features: frozenset[Feature] = EVERYTHING - {"embeddings", "seed"}
@@ -86,7 +83,7 @@ class Anthropic:
         """See `Provider.stream`."""
         refuse_unsupported(self, request)
         deadline = asyncio.get_running_loop().time() + request.timeout_seconds
-        reader = MessageReader(self.name)
+        reader = MessageReader(self.name, shows_thoughts=request.reasoning is not None)
         try:
             # The deadline is set around each wait and never across a `yield`: there it would strike
             # whatever the consumer is doing.

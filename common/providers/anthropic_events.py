@@ -3,7 +3,8 @@
 A message is `message_start`, then blocks (`content_block_start`, `content_block_delta`…,
 `content_block_stop`), then `message_delta` with the reason for the end, then `message_stop`. Events, blocks
 and deltas of kinds that we do not know add nothing to the answer, as the API's versioning policy asks.
-Thinking adds nothing either, but the tool call that it led to carries it: the API wants both back.
+Thinking is told apart from it, where it was asked for; and the tool call that it led to carries it, as the API wants
+both back.
 """
 
 import json
@@ -92,9 +93,11 @@ class _ToolUse:
 class MessageReader:
     """Reads one message."""
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, *, shows_thoughts: bool = False) -> None:
         self._server = server
+        self._shows_thoughts = shows_thoughts
         self._text = StorableStream()
+        self._thinking = StorableStream()
         self._tools: dict[int, _ToolUse] = {}
         self._thoughts: list[_Block] = []
         self._counts: dict[str, int] = {}
@@ -154,10 +157,18 @@ class MessageReader:
             case None | _Delta(type="text_delta" | "input_json_delta"):
                 raise self._no_piece()
             case _Delta(type="thinking_delta" | "signature_delta") if self._thoughts:
-                thought = self._thoughts[-1]
-                thought.thinking = (thought.thinking or "") + (delta.thinking or "")
-                thought.signature = (thought.signature or "") + (delta.signature or "")
+                return self._think(self._thoughts[-1], delta)
         return None
+
+    def _think(self, thought: _Block, delta: _Delta) -> Delta | None:
+        thought.thinking = (thought.thinking or "") + (delta.thinking or "")
+        thought.signature = (thought.signature or "") + (delta.signature or "")
+        if not self._shows_thoughts:
+            return None
+        if delta.signature:
+            return Delta(thoughts=self._thinking.end(), signature=storable(thought.signature))
+        said = self._thinking.feed(delta.thinking or "")
+        return Delta(thoughts=said) if said else None
 
     def _begin_tool(self, place: int, block: _Block) -> Delta:
         tool = self._tools[place] = _ToolUse(len(self._tools), block)

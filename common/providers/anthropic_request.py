@@ -35,7 +35,7 @@ def body(request: ModelRequest) -> dict[str, Any]:
     """
     names = NAMES | dict(request.renamed)
     sampling = {
-        names["max_tokens"]: request.max_tokens or DEFAULT_MAX_TOKENS,
+        names["max_tokens"]: request.max_tokens or DEFAULT_MAX_TOKENS + _budget(request),
         names["temperature"]: request.temperature,
         names["top_p"]: request.top_p,
         names["stop"]: list(request.stop) or None,
@@ -48,6 +48,7 @@ def body(request: ModelRequest) -> dict[str, Any]:
         **_tools(request),
         **request.extra,
         **_output_config(request),
+        **_thinking(request),
         "stream": True,
     }
     return {key: value for key, value in asked.items() if value is not None}
@@ -166,11 +167,45 @@ def _tool_choice(choice: str | None) -> dict[str, str] | None:
 
 
 def _output_config(request: ModelRequest) -> dict[str, Any]:
-    """The schema beside what the catalog's `extra` says of the output, `effort` for one."""
-    if request.schema is None:
+    """The schema and the effort beside what the catalog's `extra` says of the output."""
+    output: dict[str, Any] = {}
+    if request.schema is not None:
+        output["format"] = {"type": "json_schema", "schema": _held(request.schema)}
+    if request.reasoning is not None and request.reasoning.effort and not request.reasoning.is_off:
+        output["effort"] = request.reasoning.effort
+    return {"output_config": (request.extra.get("output_config") or {}) | output} if output else {}
+
+
+def _thinking(request: ModelRequest) -> dict[str, Any]:
+    """Thinking within a budget, which Claude up to 4.6 knows, or as the model sees fit, which it knows from 4.6 on."""
+    reasoning = request.reasoning
+    if reasoning is None:
         return {}
-    output = {"format": {"type": "json_schema", "schema": _held(request.schema)}}
-    return {"output_config": (request.extra.get("output_config") or {}) | output}
+    if reasoning.is_off:
+        return {"thinking": {"type": "disabled"}}
+    if reasoning.budget_tokens is None:
+        # the newest models would leave the words of their thoughts out
+        return {"thinking": {"type": "adaptive", "display": "summarized"}}
+    if _thoughts_are_lost(request.messages):
+        return {"thinking": None}
+    return {"thinking": {"type": "enabled", "budget_tokens": reasoning.budget_tokens}}
+
+
+def _budget(request: ModelRequest) -> int:
+    return (request.reasoning and request.reasoning.budget_tokens) or 0
+
+
+def _thoughts_are_lost(messages: tuple[Message, ...]) -> bool:
+    """Whether the model is in the middle of calling tools, and its client did not send back what it thought before.
+
+    A model that has a budget must then see its thoughts again, or go on without any: all else is refused.
+    """
+    before = list(itertools.dropwhile(lambda message: message.role == "user", reversed(messages)))
+    if not before or before[0].role != "tool":
+        return False
+    turn = itertools.takewhile(lambda message: message.role != "user", before)
+    *_, first = [None, *(message.tool_calls[0] for message in turn if message.tool_calls)]
+    return first is None or not _thoughts(first)
 
 
 def _held(schema: dict[str, Any]) -> dict[str, Any]:

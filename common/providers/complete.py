@@ -17,6 +17,7 @@ class Completion:
     finish_reason: str | None
     usage: Usage | None
     tool_calls: tuple[ToolCall, ...] = ()
+    thoughts: str = ""
 
 
 class ToolCalls:
@@ -46,16 +47,18 @@ async def complete(provider: Provider, request: ModelRequest) -> Completion:
 async def joined(stream: AsyncGenerator[Delta]) -> Completion:
     """What a stream comes to; it is closed then, and where this is cancelled. Raises what it raises."""
     pieces: list[str] = []
+    thoughts: list[str] = []
     tool_calls = ToolCalls()
     finish_reason: str | None = None
     usage: Usage | None = None
     async with aclosing(stream) as deltas:
         async for delta in deltas:
             pieces.append(delta.text)
+            thoughts.append(delta.thoughts)
             tool_calls.add(delta.tool_calls)
             finish_reason = delta.finish_reason or finish_reason
             usage = delta.usage or usage
-    return Completion("".join(pieces), finish_reason, usage, tool_calls.whole())
+    return Completion("".join(pieces), finish_reason, usage, tool_calls.whole(), "".join(thoughts))
 
 
 def _joined(index: int, pieces: list[ToolCallDelta]) -> ToolCall:

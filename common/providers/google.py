@@ -89,7 +89,8 @@ class Google:
         """See `Provider.stream`."""
         refuse_unsupported(self, request)
         deadline = asyncio.get_running_loop().time() + request.timeout_seconds
-        answer, events = Answer(self._complaints), EventBuffer()
+        answer = Answer(self._complaints, shows_thoughts=request.reasoning is not None)
+        events = EventBuffer()
         path, body = f"{resource(request.model)}:streamGenerateContent", generate_body(request)
         try:
             # The deadline is set around each wait and never across a `yield`: there it would strike

@@ -102,12 +102,17 @@ class _Event(_Read):
 
 
 class Answer:
-    """Thoughts are no part of it. A tool call comes whole, and from older models without an id: then `call_N`."""
+    """Thoughts are told apart from it, where they are shown.
 
-    def __init__(self, complaints: Complaints) -> None:
+    A tool call comes whole, and from older models without an id: then `call_N`.
+    """
+
+    def __init__(self, complaints: Complaints, *, shows_thoughts: bool = False) -> None:
         self._complaints = complaints
         self._server = complaints.server
+        self._shows_thoughts = shows_thoughts
         self._text = StorableStream()
+        self._thinking = StorableStream()
         self._tool_calls = 0
         self._is_begun = False
         self._last: _Candidate | None = None
@@ -132,13 +137,15 @@ class Answer:
             self._last = candidate
         parts = candidate.content.parts
         text = self._text.feed("".join(part.text or "" for part in parts if not part.thought))
+        shown = [part.text or "" for part in parts if part.thought and self._shows_thoughts]
+        thoughts = self._thinking.feed("".join(shown))
         tool_calls = tuple(
             self._tool_call(part.function_call, part.thought_signature) for part in parts if part.function_call
         )
         if not text and not tool_calls:
-            return None
+            return Delta(thoughts=thoughts) if thoughts else None
         self._is_begun = True
-        return Delta(text, tool_calls=tool_calls)
+        return Delta(text, tool_calls=tool_calls, thoughts=thoughts)
 
     def end(self) -> Delta:
         """The last piece, with the reason and the usage.

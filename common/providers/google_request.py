@@ -15,6 +15,7 @@ from urllib.parse import quote
 import orjson
 
 from common.contracts.messages import ImagePart, Message, TextPart, Tool, ToolCall
+from common.contracts.reasoning import Reasoning
 from common.errors import Unsupported, UpstreamRejected
 from common.providers.protocol import ModelRequest
 from common.providers.storable import storable
@@ -59,7 +60,7 @@ def generate_body(request: ModelRequest) -> dict[str, Any]:
     """The body of `POST {model}:streamGenerateContent`.
 
     The catalog's `extra` goes into it: objects are merged, lists joined, anything else is replaced, and what it
-    sets to null is left out.
+    sets to null is left out. Only what a call says of thinking goes before it.
 
     Raises:
         Unsupported: an image that Google would not fetch, or in a place where it sees none.
@@ -72,7 +73,7 @@ def generate_body(request: ModelRequest) -> dict[str, Any]:
         "toolConfig": _tool_config(request.tool_choice) if request.tools else None,
         "generationConfig": _generation_config(request) or None,
     }
-    return _merged(_without_nulls(ours), request.extra)
+    return _merged(_merged(_without_nulls(ours), request.extra), _thinking(request.reasoning))
 
 
 def embed_body(model: str, texts: Iterable[str], dimensions: int | None) -> dict[str, Any]:
@@ -212,6 +213,21 @@ def _generation_config(request: ModelRequest) -> dict[str, Any]:
     if request.schema is not None:
         sampling |= {"responseMimeType": "application/json", "responseJsonSchema": request.schema}
     return _without_nulls(sampling)
+
+
+def _thinking(reasoning: Reasoning | None) -> dict[str, Any]:
+    """What goes before the catalog's `extra` of the same name. Gemini 2.5 knows budgets, and from 3 on levels."""
+    if reasoning is None:
+        return {}
+    if reasoning.is_off:
+        told: dict[str, Any] = {"thinkingBudget": 0}
+    else:
+        told = {
+            "includeThoughts": True,
+            "thinkingBudget": reasoning.budget_tokens,
+            "thinkingLevel": reasoning.effort,
+        }
+    return {"generationConfig": {"thinkingConfig": _without_nulls(told)}}
 
 
 def _merged(ours: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class Ollama:
         refuse_unsupported(self, request)
         deadline = asyncio.get_running_loop().time() + request.timeout_seconds
         complaints = self._complaints(request.model)
-        answer, buffer = Answer(complaints), LineBuffer()
+        answer = Answer(complaints, shows_thoughts=request.reasoning is not None)
+        buffer = LineBuffer()
         try:
             # The deadline is set around each wait and never across a `yield`: there it would strike
             # whatever the consumer is doing.

@@ -27,6 +27,7 @@ class _ToolCall(BaseModel):
 
 class _Message(BaseModel):
     content: str | None = None
+    thinking: str | None = None
     tool_calls: list[_ToolCall] | None = None
 
 
@@ -39,12 +40,17 @@ class _Line(BaseModel):
 
 
 class Answer:
-    """`thinking` is no part of it. A tool call comes whole, and mostly without an id: it is then `call_N`."""
+    """`thinking` is told apart from it, where it is shown.
 
-    def __init__(self, complaints: Complaints) -> None:
+    A tool call comes whole, and mostly without an id: it is then `call_N`.
+    """
+
+    def __init__(self, complaints: Complaints, *, shows_thoughts: bool = False) -> None:
         self._complaints = complaints
         self._server = complaints.server
+        self._shows_thoughts = shows_thoughts
         self._text = StorableStream()
+        self._thinking = StorableStream()
         self._tool_calls = 0
         self._last: _Line | None = None
 
@@ -67,7 +73,8 @@ class Answer:
             return None
         text = self._text.feed(line.message.content or "")
         tool_calls = tuple(self._tool_call(call) for call in line.message.tool_calls or ())
-        return Delta(text, tool_calls=tool_calls) if text or tool_calls else None
+        thoughts = self._thinking.feed(line.message.thinking or "") if self._shows_thoughts else ""
+        return Delta(text, tool_calls=tool_calls, thoughts=thoughts) if text or tool_calls or thoughts else None
 
     def end(self) -> Delta:
         """The last piece, with the reason and the usage.

@@ -24,9 +24,12 @@ def chat_body(request: ModelRequest) -> dict[str, Any]:
     Raises:
         Unsupported: an image would have to be fetched.
     """
-    options, fields = _options(request), {"format": request.schema}
+    options = _options(request)
+    fields: dict[str, Any] = {"format": request.schema}
     for name, value in request.extra.items():
         (fields if name in TOP_LEVEL_FIELDS else options)[name] = value
+    if request.reasoning is not None:
+        fields["think"] = not request.reasoning.is_off and (request.reasoning.effort or True)
     body = {
         "model": request.model,
         "messages": _messages(request.messages),

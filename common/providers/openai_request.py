@@ -3,6 +3,7 @@
 from typing import Any
 
 from common.contracts.messages import ImagePart, Message, Part, Tool
+from common.contracts.reasoning import Reasoning, effort_of
 from common.providers.protocol import EmbeddingRequest, ModelRequest
 from common.providers.storable import storable
 
@@ -29,6 +30,7 @@ def chat_body(request: ModelRequest) -> dict[str, Any]:
         # OpenAI refuses a choice among no tools.
         "tool_choice": _tool_choice(request.tool_choice) if request.tools else None,
         "response_format": _response_format(request.schema),
+        "reasoning_effort": _effort(request.reasoning),
     }
     named = {request.renamed.get(name, name): value for name, value in ours.items()}
     return _sendable(named | request.extra)
@@ -82,6 +84,12 @@ def _response_format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
     if schema is None:
         return None
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+
+
+def _effort(reasoning: Reasoning | None) -> str | None:
+    if reasoning is None:
+        return None
+    return effort_of(reasoning.budget_tokens) if reasoning.budget_tokens else reasoning.effort
 
 
 def _sendable(body: dict[str, Any]) -> dict[str, Any]:

@@ -2,25 +2,27 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from common.contracts.calls import Usage
 from common.contracts.messages import Message, Tool
+from common.contracts.reasoning import Reasoning
 from common.errors import Unsupported
 
 # What a server may be unable to do. Chat, streaming, system prompts and several turns every adapter does.
 # `tool_choice` is to make the model call a tool, one that is named or any; `auto` and `none` come with `tools`.
-Feature = Literal["tools", "tool_choice", "json_schema", "images", "embeddings", "list_models", "seed", "stop"]
-EVERYTHING: frozenset[Feature] = frozenset(
-    {"tools", "tool_choice", "json_schema", "images", "embeddings", "list_models", "seed", "stop"}
-)
+Feature = Literal[
+    "tools", "tool_choice", "json_schema", "images", "embeddings", "list_models", "seed", "stop", "reasoning"
+]
+EVERYTHING: frozenset[Feature] = frozenset(get_args(Feature))
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One request in the provider's own terms: `model` is the name its server knows.
 
-    `tool_choice` is `auto`, `none`, `required` or a tool's name. What is None or empty is left to the server.
+    `tool_choice` is `auto`, `none`, `required` or a tool's name. `reasoning` is what this model can be told, see
+    `ReasoningControl`. What is None or empty is left to the server.
     """
 
     model: str
@@ -33,6 +35,7 @@ class ModelRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     schema: dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
     timeout_seconds: float = 120.0
     extra: dict[str, Any] = field(default_factory=dict)
     """Further parameters of this model's catalog entry, passed to the server as they are."""
@@ -55,13 +58,17 @@ class ToolCallDelta:
 class Delta:
     """A piece of an answer. The last one carries `finish_reason`, and `usage` where the server counts.
 
-    `finish_reason` is `stop`, `length`, `content_filter` or `tool_calls`.
+    `finish_reason` is `stop`, `length`, `content_filter` or `tool_calls`. `thoughts` are no part of the answer and come
+    before the text beside them, from servers of other interfaces than OpenAI's, where the request says how to think;
+    `signature` is the provider's own under those so far.
     """
 
     text: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
     tool_calls: tuple[ToolCallDelta, ...] = ()
+    thoughts: str = ""
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,7 @@ def refuse_unsupported(provider: Provider, request: ModelRequest) -> None:
         "images": any(message.images for message in request.messages),
         "seed": request.seed is not None,
         "stop": bool(request.stop),
+        "reasoning": request.reasoning is not None,
     }
     for feature, is_asked in asked.items():
         if is_asked and feature not in provider.features:

@@ -10,6 +10,7 @@ from common.catalog.entry import ModelEntry, ModelServer
 from common.catalog.local import LocalModel
 from common.contracts.calls import Call
 from common.contracts.messages import Message, Part, TextPart
+from common.contracts.reasoning import Reasoning
 from common.errors import NotServed, Unsupported
 from common.fleet.engines import name_in_container
 from common.fleet.fleet import Fleet
@@ -103,7 +104,7 @@ class Providers:
         A schema goes to servers that can be held to it, and to no other.
 
         Raises:
-            Unsupported: the call needs tools or images, and the catalog says that the model has none.
+            Unsupported: the call needs tools, images or thoughts, and the catalog says that the model has none.
         """
         asked, preset, quirks = call.parameters, entry.parameters, entry.quirks
         # Under USE_MOCK a real model's entry is a mock that can do everything, and its server's own
@@ -112,10 +113,11 @@ class Providers:
         is_mock = is_stood_in_for or entry.provider == "mock"
         if not is_mock:
             _require_capabilities(entry, call)
+        reasoning = None if is_mock else _reasoning(entry, call)
         sampling: dict[str, Any] = {
-            "temperature": preset.temperature if asked.temperature is None else asked.temperature,
+            "temperature": _temperature(entry, reasoning) if asked.temperature is None else asked.temperature,
             "top_p": asked.top_p,
-            "max_tokens": _with_room(asked.max_tokens or preset.max_tokens, quirks.thinking_tokens),
+            "max_tokens": _limit(entry, call, reasoning),
             "stop": asked.stop,
             "seed": asked.seed,
         }
@@ -127,6 +129,7 @@ class Providers:
             tools=call.tools,
             tool_choice=call.tool_choice,
             schema=call.schema_ if is_stood_in_for or entry.can("json_schema") else None,
+            reasoning=reasoning,
             timeout_seconds=asked.timeout_seconds or self._default_timeout_seconds(entry),
             extra={} if is_stood_in_for else preset.extra,
             renamed=quirks.rename,
@@ -181,8 +184,30 @@ class Providers:
         return self._settings.ultra_call_timeout_seconds
 
 
-def _with_room(max_tokens: int | None, thinking_tokens: int) -> int | None:
-    return None if max_tokens is None else max_tokens + thinking_tokens
+def _reasoning(entry: ModelEntry, call: Call) -> Reasoning | None:
+    """What the model is told of thinking, if the call says anything of it."""
+    if call.reasoning is None or entry.reasoning is None:
+        return None
+    return entry.reasoning.told(call.reasoning)
+
+
+def _temperature(entry: ModelEntry, reasoning: Reasoning | None) -> float | None:
+    """The entry's own. Claude takes none while it thinks, and nobody asked for this one."""
+    is_thinking = reasoning is not None and not reasoning.is_off
+    return None if is_thinking and entry.provider == "anthropic" else entry.parameters.temperature
+
+
+def _limit(entry: ModelEntry, call: Call, reasoning: Reasoning | None) -> int | None:
+    """The most tokens that may be made, with room for the thoughts that count against them.
+
+    A caller that names both a limit and a budget has counted the one into the other.
+    """
+    limit = call.parameters.max_tokens or entry.parameters.max_tokens
+    if limit is None:
+        return None
+    budget = reasoning.budget_tokens if reasoning else None
+    is_counted = call.parameters.max_tokens and call.reasoning and call.reasoning.budget_tokens
+    return limit + max(entry.quirks.thinking_tokens, 0 if is_counted else budget or 0)
 
 
 def _require_capabilities(entry: ModelEntry, call: Call) -> None:
@@ -190,6 +215,8 @@ def _require_capabilities(entry: ModelEntry, call: Call) -> None:
         raise Unsupported(f"{entry.id} takes no tools, says the catalog.")
     if any(message.images for message in call.messages) and not entry.can("vision"):
         raise Unsupported(f"{entry.id} takes no images, says the catalog.")
+    if call.reasoning is not None and entry.reasoning is None:
+        raise Unsupported(f"{entry.id} cannot be told how to think, says the catalog.")
 
 
 def _with_system(system: str | None, messages: tuple[Message, ...]) -> tuple[Message, ...]:

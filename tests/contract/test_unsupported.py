@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from common.contracts.messages import ImagePart, Message
+from common.contracts.reasoning import Reasoning
 from common.errors import Unsupported
 from common.providers import making
 from common.providers.complete import complete
@@ -36,6 +37,7 @@ ASKING: dict[Feature, ModelRequest] = {
     "images": replace(PLAIN, messages=(Message(role="user", content=(ImagePart(url=PNG),)),)),
     "seed": replace(PLAIN, seed=7),
     "stop": replace(PLAIN, stop=("end",)),
+    "reasoning": replace(PLAIN, reasoning=Reasoning(effort="low")),
 }
 
 

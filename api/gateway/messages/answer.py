@@ -9,7 +9,7 @@ import orjson
 
 from api.gateway.counting import usage_of
 from api.gateway.json_bytes import dumps
-from api.gateway.messages.opaque import blocks_of
+from api.gateway.messages.opaque import blocks_of, signature_of
 from api.gateway.rendering import OPAQUE
 from api.gateway.said import text_of, thoughts_of
 from common.contracts.calls import Usage
@@ -35,13 +35,15 @@ def message(completion: Json, model: str) -> Json:
     """The first choice of a chat completion as a message."""
     choice = completion["choices"][0]
     said = choice["message"]
+    calls = [(blocks_of(call.get(OPAQUE)), _tool_use(call)) for call in said.get("tool_calls") or ()]
     content: list[Json] = []
-    if thoughts := thoughts_of(said):
+    # thoughts that stand signed before a call need not be told without their signature too
+    if (thoughts := thoughts_of(said)) and not any(block.get("thinking") for blocks, _ in calls for block in blocks):
         content.append({"type": "thinking", "thinking": thoughts, "signature": ""})
     if text := text_of(said):
         content.append({**TEXT, "text": text})
-    for call in said.get("tool_calls") or ():
-        content += [*blocks_of(call.get(OPAQUE)), _tool_use(call)]
+    for blocks, call in calls:
+        content += [*blocks, call]
     return {
         **_head(completion.get("id"), model),
         "content": content,
@@ -70,6 +72,7 @@ class MessageStream:
         self._has_begun = False
         self._blocks = 0
         self._open: tuple[str, int] | None = None
+        self._signatures: set[str] = set()
         self._stop_reason = "end_turn"
         self._usage: Json | None = None
 
@@ -82,6 +85,8 @@ class MessageStream:
             if thoughts := thoughts_of(delta):
                 events += self._block("thinking", 0, {"type": "thinking", "thinking": "", "signature": ""})
                 events += self._delta({"type": "thinking_delta", "thinking": thoughts})
+            if signature := signature_of(delta.get(OPAQUE)):
+                events += self._sign(signature)
             if text := text_of(delta):
                 events += self._block("text", 0, {**TEXT, "text": ""})
                 events += self._delta({"type": "text_delta", "text": text})
@@ -115,11 +120,18 @@ class MessageStream:
     def _tool_call(self, call: Json) -> bytes:
         function = call.get("function") or {}
         block: Json = {**DIRECT, "id": call.get("id"), "name": function.get("name"), "input": {}}
-        events = b"".join(self._thought(thought) for thought in blocks_of(call.get(OPAQUE)))
+        thoughts = [block for block in blocks_of(call.get(OPAQUE)) if block.get("signature") not in self._signatures]
+        events = b"".join(self._thought(thought) for thought in thoughts)
         events += self._block("tool_use", call.get("index") or 0, block)
         if arguments := function.get("arguments"):
             events += self._delta({"type": "input_json_delta", "partial_json": arguments})
         return events
+
+    def _sign(self, signature: str) -> bytes:
+        """The end of thoughts that were told as they came; a call that carries them need not tell them again."""
+        self._signatures.add(signature)
+        events = self._block("thinking", 0, {"type": "thinking", "thinking": "", "signature": ""})
+        return events + self._delta({"type": "signature_delta", "signature": signature}) + self._close()
 
     def _thought(self, block: Json) -> bytes:
         """A block that is there at once, in the events by which a client puts it together."""

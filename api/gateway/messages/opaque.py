@@ -20,6 +20,12 @@ def blocks_of(opaque: Any) -> list[Json]:
     return [block for block in blocks if _dict(block).get("type") in THOUGHTS] if isinstance(blocks, list) else []
 
 
+def signature_of(opaque: Any) -> str | None:
+    """What stands under the thoughts that were told piece by piece; None if there is nothing."""
+    signature = _dict(_dict(opaque).get("anthropic")).get("signature")
+    return signature if isinstance(signature, str) and signature else None
+
+
 def opaque_of(blocks: Sequence[Json]) -> Json | None:
     """What the blocks before a call carry; None if nobody signed them."""
     signed = [block for block in blocks if block.get("signature") or block.get("data")]

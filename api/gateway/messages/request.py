@@ -9,13 +9,13 @@ from typing import Any
 
 import orjson
 
+from api.gateway.asked import THINKING
 from api.gateway.fields import Json, a_list, an_object
 from api.gateway.messages.opaque import THOUGHTS, opaque_of
 from api.gateway.rendering import OPAQUE
+from common.contracts.reasoning import effort_of
 from common.errors import InvalidInput
 
-# How hard a budget of thinking tokens asks a model to think, in OpenAI's words.
-LOW_BUDGET, MEDIUM_BUDGET = 2048, 8192
 # What goes by the same name on both sides, or is the upstream's to judge.
 SAME = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream")
 ROLES = ("user", "assistant", "system")
@@ -45,7 +45,7 @@ def chat_request(asked: Json) -> Json:
     if tools := a_list(asked.get("tools") or [], "tools"):
         chat["tools"] = [_tool(tool, f"tools.{number}") for number, tool in enumerate(tools)]
     chat |= _tool_choice(asked.get("tool_choice"))
-    chat |= _thinking(asked.get("thinking"))
+    chat |= _thinking(asked)
     chat |= _output(asked)
     if user := an_object(asked.get("metadata") or {}, "metadata").get("user_id"):
         chat["user"] = user
@@ -167,17 +167,29 @@ def _tool_choice(choice: Any) -> Json:
     return {"tool_choice": said, **({"parallel_tool_calls": False} if given.get("disable_parallel_tool_use") else {})}
 
 
-def _thinking(thinking: Any) -> Json:
-    if thinking is None or an_object(thinking, "thinking").get("type") != "enabled":
+def _thinking(asked: Json) -> Json:
+    """A budget as the effort that it comes to, and beside it all that was said, for models that know more than efforts.
+
+    To think as it sees fit, or not at all, is no wish that a model could fail: only those that can are told of it.
+    """
+    if asked.get("thinking") is None:
         return {}
+    thinking = an_object(asked["thinking"], "thinking")
+    said = {THINKING: {**thinking, "effort": _output_config(asked).get("effort")}}
+    if thinking.get("type") != "enabled":
+        return said
     budget = thinking.get("budget_tokens")
-    if not isinstance(budget, int):
-        raise InvalidInput("must be a whole number", field="thinking.budget_tokens")
-    return {"reasoning_effort": "low" if budget <= LOW_BUDGET else "medium" if budget <= MEDIUM_BUDGET else "high"}
+    if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
+        raise InvalidInput("must be a whole number of at least 1", field="thinking.budget_tokens")
+    return {"reasoning_effort": effort_of(budget), **said}
+
+
+def _output_config(asked: Json) -> Json:
+    return an_object(asked.get("output_config") or {}, "output_config")
 
 
 def _output(asked: Json) -> Json:
-    output = an_object(asked.get("output_config") or {}, "output_config").get("format") or asked.get("output_format")
+    output = _output_config(asked).get("format") or asked.get("output_format")
     if output is None:
         return {}
     if an_object(output, "output_config.format").get("type") != "json_schema":

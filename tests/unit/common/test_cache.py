@@ -8,6 +8,7 @@ from common.cache import CachedAnswer, key_of
 from common.cache.answers import MAX_BYTES, decoded, encoded
 from common.contracts.calls import Usage
 from common.contracts.messages import ImagePart, Message, TextPart, Tool, ToolCall
+from common.contracts.reasoning import Reasoning
 from common.providers.protocol import ModelRequest
 
 REQUEST = ModelRequest(
@@ -30,6 +31,7 @@ OTHERS: dict[str, Any] = {
     "tools": (WEATHER,),
     "tool_choice": "none",
     "schema": {"type": "object"},
+    "reasoning": Reasoning(effort="low"),
     "timeout_seconds": 1.0,
     "extra": {"min_p": 0.1},
     "renamed": {"max_tokens": "max_completion_tokens"},
