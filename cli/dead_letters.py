@@ -22,9 +22,10 @@ def dead(
     url: BeforeUrlOption = None,
     key: BeforeKeyOption = None,
 ) -> None:
-    """List calls that were given up because worker after worker fell silent on them, newest first.
+    """List calls that were given up, newest first.
 
-    Find out what they do to workers before you retry their jobs: docs/operations.md says how.
+    Worker after worker fell silent on them. Find out what they do to workers before you retry their jobs:
+    docs/operations.md says how.
 
     \b
     ultra jobs dead

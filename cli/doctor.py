@@ -8,10 +8,10 @@ from cli.options import DataDirOption, JsonOption
 
 
 def doctor(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Look at everything this needs, and say what to do about what is wrong.
+    """Find out what is wrong, and what to do about it.
 
-    Looks where the settings point; where they name no server, at a running `ultra up`, or at what it
-    would need to start. Exit code 1 if something fails.
+    Looks at everything this needs: where the settings point; where they name no server, at a running `ultra up`,
+    or at what it would need to start. Exit code 1 if something fails.
     """
     from cli.checks.finding import worst
     from cli.checks.rounds import examine

@@ -46,7 +46,7 @@ def list_jobs(
     url: UrlOption = DEFAULT_URL,
     key: KeyOption = None,
 ) -> None:
-    """List analyses, newest first; retry and cancel jobs, and list those calls that were given up.
+    """List analyses, newest first; retry and cancel jobs.
 
     \b
     ultra jobs

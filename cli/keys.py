@@ -83,7 +83,7 @@ def create(
 
 @keys.command("list")
 def list_keys(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """List all keys, newest first, revoked ones too; never the keys themselves."""
+    """List all keys, newest first, revoked ones too. Never the keys themselves."""
     from rich.table import Table
 
     from cli.terminal import output, print_json

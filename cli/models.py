@@ -17,7 +17,7 @@ models = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 def list_models(
     context: typer.Context, as_json: JsonOption = False, url: UrlOption = DEFAULT_URL, key: KeyOption = None
 ) -> None:
-    """List the models that may be asked; pull and test those of this machine.
+    """List the models that may be asked; pull and test some.
 
     \b
     ultra models
@@ -74,7 +74,9 @@ def try_models(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Test models straight through their adapters: no API, database or workers are needed.
+    """Test models straight through their adapters.
+
+    No API, database or workers are needed.
 
     \b
     ultra models test

@@ -39,10 +39,10 @@ def prune(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Remove finished jobs of long ago, with their calls and events, a few hundred at a time.
+    """Remove finished jobs of long ago, with their calls and events.
 
-    What they cost stays in `ultra usage`. Workers do the same every ten minutes; see ULTRA_RETENTION_DAYS. Safe
-    beside running jobs, and to interrupt: the next one goes on.
+    A few hundred at a time; what they cost stays in `ultra usage`. Workers do the same every ten minutes; see
+    ULTRA_RETENTION_DAYS. Safe beside running jobs, and to interrupt: the next one goes on.
 
     \b
     ultra prune --older-than 30d --dry-run

@@ -42,7 +42,9 @@ def retry(
     url: BeforeUrlOption = None,
     key: BeforeKeyOption = None,
 ) -> None:
-    """Submit ended jobs again, as new jobs; the old ones stay as they are. Each is paid for again.
+    """Submit ended jobs again, as new jobs.
+
+    The old ones stay as they are. Each is paid for again.
 
     A job that --dead or --status finds is retried once, however often the command is run. Exit code 1 if
     any was refused.

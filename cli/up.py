@@ -24,10 +24,10 @@ def up(
         bool, typer.Option("--lifecycle", help="Models in containers too: needs Docker and `make runner-image`.")
     ] = False,
 ) -> None:
-    """Start the whole system on this machine: Postgres, Valkey, a small model, workers and the API.
+    """Start everything on this machine.
 
-    DATABASE_URL, REDIS_URL and MODEL_RUNNER_URL name servers to use instead of starting those.
-    Ctrl-C stops everything; the data stays.
+    That is Postgres, Valkey, a small model, workers and the API. DATABASE_URL, REDIS_URL and MODEL_RUNNER_URL name
+    servers to use instead of starting those. Ctrl-C stops everything; the data stays.
     """
     from cli.embedded.datadir import REPLACEABLE, default_data_dir
     from cli.embedded.plan import EVERYTHING, LIFECYCLE
