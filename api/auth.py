@@ -66,9 +66,12 @@ class Auth:
         if caller is None and takes_any and not self._is_required:
             return Caller()
         if caller is None:
-            raise Unauthenticated("This API key is unknown or revoked.")
+            raise Unauthenticated("This API key is unknown or revoked: `ultra keys list` shows those that are live.")
         if not any(map(caller.may, scopes)):
-            raise Forbidden(f"This API key lacks the scope {' or '.join(map(repr, scopes))}.")
+            lacking = " or ".join(map(repr, scopes))
+            raise Forbidden(
+                f"This API key lacks the scope {lacking}: `ultra keys create --scope` makes one that has it."
+            )
         return caller
 
     async def _find(self, key: str) -> Caller | None:
@@ -122,5 +125,6 @@ async def refuse_locked_door(settings: Settings, database: Database) -> None:
     if row is None or row["count_1"] == 0:
         raise ConfigError(
             f"ULTRA_HOST={settings.ultra_host} can be reached from elsewhere and no API key exists. Create one "
-            "with `ultra keys create NAME`, or set ULTRA_INSECURE=true to serve everybody."
+            "with `ultra keys create NAME` (beside an `ultra up` on loopback, if the database is its own), or set "
+            "ULTRA_INSECURE=true to serve everybody."
         )

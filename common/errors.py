@@ -78,7 +78,7 @@ class UnknownAnalysisType(InvalidInput):
 
 
 class IdempotencyConflict(BadRequest):
-    """This Idempotency-Key was used with another body."""
+    """This Idempotency-Key was used with another body: what is new needs a key of its own."""
 
     code = "idempotency_conflict"
 
