@@ -8,6 +8,8 @@ from rich.console import Console
 
 # A pipe has no width; tables wrap here, and other text is never cut.
 PIPE_CHARACTERS = 110
+# JSON may hold these as they are, and a terminal obeys some: whatever a model said, they are shown and not obeyed.
+_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
 
 def output() -> Console:
@@ -22,7 +24,7 @@ def diagnostics() -> Console:
 
 def print_json(document: Any) -> None:
     """One JSON document on standard output, indented."""
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode().translate(_CONTROLS) + "\n")
 
 
 def _console(stream: TextIO) -> Console:

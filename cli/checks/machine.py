@@ -71,9 +71,9 @@ def disk(data_dir: Path) -> Finding:
 
 
 async def docker() -> Finding:
-    """Optional: only `docker compose` deployments need it."""
+    """Optional: Compose and models in containers need it."""
     if shutil.which("docker") is None:
-        return ok("docker", "not installed; only docker compose deployments need it")
+        return ok("docker", "not installed; only Compose and models in containers need it")
     command = ("docker", "version", "--format", "{{.Server.Version}}")
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
@@ -86,7 +86,7 @@ async def docker() -> Finding:
         await process.wait()
         return warn("docker", f"the engine did not answer within {DOCKER_SECONDS:g} s", "see `docker info`")
     if process.returncode != 0:
-        return warn("docker", "installed, but the engine does not answer", "start it, if you want docker compose")
+        return warn("docker", "installed, but the engine does not answer", "start it, if you want Compose or models in containers")
     return ok("docker", f"engine {answer.decode().strip()}")
 
 

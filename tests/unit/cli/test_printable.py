@@ -1,5 +1,6 @@
 """Errors and reasons quote containers and servers, which may say anything: wherever shown, they are harmless."""
 
+import json
 from io import StringIO
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from cli.each import Deed, do_each
 from cli.exits import CommandFailed, ErrorsInOneLine
+from cli.terminal import print_json
 from cli.views.catalog import model_table
 from cli.views.figures import outcome
 from cli.views.fleet import fleet_table, standing
@@ -44,6 +46,14 @@ def test_in_an_error() -> None:
     def two() -> None: ...
 
     assert is_harmless(CliRunner().invoke(app, ["one"]).stderr)
+
+
+def test_in_json_which_means_what_it_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"text": EVIL + "\x7f \N{LATIN SMALL LETTER E WITH ACUTE}"})
+    shown = capsys.readouterr().out
+    assert is_harmless(shown)
+    assert "\x7f" not in shown
+    assert json.loads(shown) == {"text": EVIL + "\x7f \N{LATIN SMALL LETTER E WITH ACUTE}"}
 
 
 async def test_in_an_error_of_one_job_among_several(capsys: pytest.CaptureFixture[str]) -> None:
