@@ -12,11 +12,12 @@ from starlette.types import Receive, Scope, Send
 from api.auth import Auth, Caller
 from api.gateway import models, usage
 from api.gateway.client import Client, Lost, Patience
-from api.gateway.dialects import DIALECTS, SpeakingClient
+from api.gateway.dialects import COUNT_TOKENS, DIALECTS, SpeakingClient, dialect_of
 from api.gateway.envelope import Internal, Misdirected, WrongMethod, refusal
 from api.gateway.faults import Fault
 from api.gateway.generating import Generating
 from api.gateway.kinds import CHAT, COMPLETION, EMBEDDING
+from api.gateway.token_counting import TokenCounting
 from api.gateway.virtual import Virtual
 from api.hosts import is_own_name
 from api.metrics import Metrics
@@ -46,6 +47,7 @@ class Gateway:
         auth: Auth,
         catalog: Callable[[], Catalog],
         generating: Generating,
+        token_counting: TokenCounting,
         virtual: Virtual,
         metrics: Metrics,
         telemetry: Telemetry,
@@ -60,18 +62,19 @@ class Gateway:
             PREFIX + kind.path: partial(generating.serve, kind) for kind in (CHAT, COMPLETION, EMBEDDING)
         }
         self._handlers |= dict.fromkeys(DIALECTS, partial(generating.serve, CHAT))
+        self._handlers[COUNT_TOKENS] = token_counting.serve
         self._metrics = metrics
         self._telemetry = telemetry
         self._host_names = host_names
         self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. Whatever happens, the client hears of it in OpenAI's words, or is gone."""
+        """Serve one request. Whatever happens, the client hears of it in the words it speaks, or is gone."""
         started = time.perf_counter()
         request_id = request_id_of(scope)
         usage.request_id.set(request_id.decode())
         told = self._telemetry.client_request(scope["method"], request_id.decode(), scope["headers"])
-        dialect = DIALECTS.get(scope["path"])
+        dialect = dialect_of(scope["path"])
         client = (
             Client(scope, receive, send, request_id, self._patience)
             if dialect is None

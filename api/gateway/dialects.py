@@ -5,7 +5,7 @@ dialect, hands it on as a chat completion, and says what comes back in its own w
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -18,6 +18,9 @@ from api.gateway.messages import answer as messages_answer
 from api.gateway.messages.request import chat_request as chat_of_messages
 from api.gateway.responses import answer as responses_answer
 from api.gateway.responses.request import chat_request as chat_of_responses
+
+MESSAGES = "/v1/messages"
+COUNT_TOKENS = "/v1/messages/count_tokens"
 
 OK = 200
 # Anthropic's names for what OpenAI tells by the status.
@@ -79,7 +82,7 @@ def _openai_code(status: int, error: Json) -> str:  # noqa: ARG001  # the error 
 
 
 DIALECTS: Mapping[str, Dialect] = {
-    "/v1/messages": Dialect(
+    MESSAGES: Dialect(
         chat_of_messages,
         lambda asked, model: messages_answer.MessageStream(model),  # noqa: ARG005  # one signature
         lambda completion, asked: messages_answer.message(completion, completion["model"]),  # noqa: ARG005
@@ -96,6 +99,21 @@ DIALECTS: Mapping[str, Dialect] = {
         {"reasoning_effort": "reasoning.effort", "response_format": "text.format", "max_tokens": "max_output_tokens"},
     ),
 }
+
+
+# A prompt is counted without the limit that its answer will have.
+_COUNTING = replace(
+    DIALECTS[MESSAGES],
+    chat_request=lambda asked: chat_of_messages({**asked, "max_tokens": 1, "stream": False}),
+    whole=lambda counted, asked: counted,  # noqa: ARG005
+)
+
+
+def dialect_of(path: str) -> Dialect | None:
+    """What clients of this path speak, whether or not anything is served there; None for OpenAI's own chats."""
+    if path == COUNT_TOKENS:
+        return _COUNTING
+    return DIALECTS[MESSAGES] if path.startswith(f"{MESSAGES}/") else DIALECTS.get(path)
 
 
 class SpeakingClient(Client):

@@ -34,7 +34,7 @@ class Generating:
             Fault: nobody answered, or who did broke off.
         """
         started = time.perf_counter()
-        _require_json(client.scope)
+        require_json(client.scope)
         asked = parse(kind, await client.body(self._max_body_bytes))
         client.watch(is_streamed=asked.is_streamed)
         if kind is CHAT and asked.model in OWNERS:
@@ -60,7 +60,7 @@ class Generating:
         await client.answer(200, [*exchange.headers(), *cost_header(cost_usd)], answer.document)
 
 
-def _require_json(scope: Scope) -> None:
+def require_json(scope: Scope) -> None:
     """A browser sends this content type across origins only after asking, and is refused: no page spends our money.
 
     Raises:

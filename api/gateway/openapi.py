@@ -77,6 +77,7 @@ SERVED: Json = {
 }
 
 MODEL_FIELD: Json = {**STRING, "minLength": 1, "maxLength": 200, "description": "A model's id or an alias."}
+COUNT: Json = {"type": "integer", "minimum": 0}
 TOKENS_FIELD: Json = {"type": "integer", "minimum": 1}
 STREAM_FIELDS: Json = {
     "stream": {"type": ["boolean", "null"], "description": "Answer by server-sent events."},
@@ -123,6 +124,19 @@ def paths() -> Json:
                 names_kind_by="type",
                 error=MESSAGES_ERROR,
             )
+        },
+        "/v1/messages/count_tokens": {
+            "post": {
+                **_operation(
+                    "count_message_tokens",
+                    "Count a prompt's tokens",
+                    "As Anthropic does, for models whose own server counts: anthropic, google, mocks. Others are 404.",
+                    _json({"type": "object", "required": ["input_tokens"], "properties": {"input_tokens": COUNT}}),
+                    tuple(MEANINGS),
+                    MESSAGES_ERROR,
+                ),
+                "requestBody": _body({"messages": messages}, {**chat_example, "model": "mock-a"}),
+            }
         },
         "/v1/completions": {
             "post": _generating(
@@ -179,16 +193,20 @@ def _generating(
     names_kind_by: str = "object",
     error: Json = ERROR,
 ) -> Json:
-    required = ["model", *(field for field in fields if field not in STREAM_FIELDS)]
-    body = {"type": "object", "required": required, "properties": {"model": MODEL_FIELD, **fields}}
     answer = _json({"type": "object", "required": [names_kind_by], "properties": {names_kind_by: {"const": kind}}})
     answer["headers"] = SERVED
     if "stream" in fields:
         answer["content"]["text/event-stream"] = {"schema": {}}
     return {
         **_operation(name, summary, description, answer, tuple(MEANINGS), error),
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body, "example": example}}},
+        "requestBody": _body(fields, example),
     }
+
+
+def _body(fields: Json, example: Json) -> Json:
+    required = ["model", *(field for field in fields if field not in STREAM_FIELDS)]
+    schema = {"type": "object", "required": required, "properties": {"model": MODEL_FIELD, **fields}}
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
 def _operation(

@@ -11,6 +11,7 @@ from api.gateway.exchange import Accounts
 from api.gateway.generating import Generating
 from api.gateway.ivy import Ivy
 from api.gateway.knowledge import KnowledgeAgent
+from api.gateway.token_counting import TokenCounting
 from api.gateway.translating import Translating
 from api.gateway.travel import Travel
 from api.gateway.virtual import Virtual
@@ -62,11 +63,15 @@ class GatewayParts:
         ivy = Ivy(settings.llm_provider, settings.ollama_model, self._knowledge)
         virtual = Virtual(Council(travel, accounts, self._catalog), ivy, self._catalog)
         generating = Generating(travel, accounts, virtual, max_body_bytes=settings.ultra_chat_body_mib * MIB)
+        token_counting = TokenCounting(
+            self._catalog, self._ways, self._metering.admission, max_body_bytes=settings.ultra_chat_body_mib * MIB
+        )
         patience = Patience(settings.ultra_heartbeat_seconds, settings.ultra_stuck_client_seconds)
         return Gateway(
             auth,
             self._catalog,
             generating,
+            token_counting,
             virtual,
             metrics,
             self._telemetry,

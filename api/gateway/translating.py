@@ -18,7 +18,7 @@ from common.catalog.entry import ModelEntry
 from common.contracts.calls import Call, Usage
 from common.errors import ProviderError, Timeout
 from common.providers.complete import joined
-from common.providers.protocol import Delta, Feature, ModelRequest, Provider
+from common.providers.protocol import Delta, Feature, ModelRequest, Provider, TokenCounter
 from common.providers.registry import Providers
 
 # An adapter's deadline is for the whole answer. Here it is for each wait, and this for the whole.
@@ -63,6 +63,21 @@ class Translating:
             await stream.close()
             raise
         return stream
+
+    async def count_tokens(self, asked: Asked, entry: ModelEntry) -> int | None:
+        """The tokens of what this model would be shown; None if its server does not count without answering.
+
+        Raises:
+            Fault: it did not answer.
+            InvalidInput: the request is wrong; names the parameter.
+        """
+        provider, request = await self._prepare(asked, entry)
+        if not isinstance(provider, TokenCounter):
+            return None
+        try:
+            return await provider.count_tokens(request)
+        except ProviderError as error:
+            raise Fault(error) from error
 
     async def _prepare(self, asked: Asked, entry: ModelEntry) -> tuple[Provider, ModelRequest]:
         call = call_of(asked, entry.id)

@@ -8,6 +8,7 @@ from api.gateway.answers import Way
 from api.gateway.contained import Contained
 from api.gateway.passing import Passing
 from api.gateway.slotted import Slotted
+from api.gateway.translating import Translating
 from api.gateway.upstream import Upstream
 from common.admission.slots import Slots
 from common.catalog.catalog import Catalog
@@ -29,7 +30,7 @@ class Ways:
         self,
         settings: Settings,
         catalog: Callable[[], Catalog],
-        translating: Way,
+        translating: Translating,
         slots: Slots,
         fleet: Fleet,
     ) -> None:
@@ -46,6 +47,11 @@ class Ways:
             return self._contained
         way = self._straight(entry.provider)
         return way if entry.slots is None else Slotted(way, self._slots)
+
+    def counting(self, entry: ModelEntry) -> Translating | None:
+        """The way to what counts a prompt's tokens, which takes no slot; None if no server of this model's does."""
+        is_contained = isinstance(entry, LocalModel) and not self._settings.use_mock
+        return self._translating if not is_contained and self._straight(entry.provider) is self._translating else None
 
     def _straight(self, provider: str) -> Way:
         server = self._catalog().servers.get(provider)

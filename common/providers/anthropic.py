@@ -11,12 +11,12 @@ from typing import Any
 
 import anthropic
 import httpx2
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from common.errors import BadUpstream, Timeout, Unsupported
 from common.providers.anthropic_errors import translated
 from common.providers.anthropic_events import MessageReader
-from common.providers.anthropic_request import body
+from common.providers.anthropic_request import body, count_body
 from common.providers.http import Proxies, http_client
 from common.providers.protocol import (
     EVERYTHING,
@@ -46,6 +46,10 @@ class _Models(BaseModel):
     data: list[_Model]
     has_more: bool = False
     last_id: str | None = None
+
+
+class _Counted(BaseModel):
+    input_tokens: int = Field(ge=0)
 
 
 class _Client(anthropic.AsyncAnthropic):
@@ -100,6 +104,20 @@ class Anthropic:
         except TimeoutError:
             raise Timeout(f"{self.name} did not finish within {request.timeout_seconds:g} s.") from None
         yield reader.last()
+
+    async def count_tokens(self, request: ModelRequest) -> int:
+        """See `TokenCounter.count_tokens`."""
+        refuse_unsupported(self, request)
+        try:
+            async with asyncio.timeout(request.timeout_seconds):
+                said = await self._client.post("/v1/messages/count_tokens", body=count_body(request), cast_to=object)
+            return _Counted.model_validate(said).input_tokens
+        except TimeoutError:
+            raise Timeout(f"{self.name} did not count within {request.timeout_seconds:g} s.") from None
+        except (anthropic.APIError, httpx2.RequestError) as error:
+            raise translated(error, server=self.name, secret=self._secret) from error
+        except ValueError as error:  # broken JSON, broken UTF-8, fields of other types
+            raise BadUpstream(f"{self.name} counted in no form that we know.") from error
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:  # noqa: ARG002  # the protocol's name
         """Anthropic has none."""

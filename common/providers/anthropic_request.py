@@ -24,6 +24,9 @@ DEFAULT_MAX_TOKENS = 4096
 # Sampling parameters by their names here; a catalog entry may rename them once more.
 NAMES = {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_tokens", "stop": "stop_sequences"}
 
+# Counting takes no limit, and nothing of sampling.
+COUNTED = frozenset({"model", "system", "messages", "tools", "tool_choice", "thinking", "output_config"})
+
 Block = dict[str, Any]
 
 
@@ -52,6 +55,11 @@ def body(request: ModelRequest) -> dict[str, Any]:
         "stream": True,
     }
     return {key: value for key, value in asked.items() if value is not None}
+
+
+def count_body(request: ModelRequest) -> dict[str, Any]:
+    """The JSON of `POST /v1/messages/count_tokens`: of the same request all that its count goes by."""
+    return {name: value for name, value in body(request).items() if name in COUNTED}
 
 
 def _system(messages: Iterable[Message]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 import orjson
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from common.contracts.calls import Usage
@@ -57,6 +57,12 @@ class _Embedded(BaseModel):
 
     embeddings: list[_Embedding]
     usage_metadata: UsageMetadata | None = None
+
+
+class _Counted(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    total_tokens: int = Field(0, ge=0)  # a zero is left out
 
 
 class _Model(BaseModel):
@@ -111,6 +117,19 @@ class Google:
         except EventTooLong as error:
             raise BadUpstream(f"{self.name} sent {error}.") from error
         yield answer.end()
+
+    async def count_tokens(self, request: ModelRequest) -> int:
+        """See `TokenCounter.count_tokens`."""
+        refuse_unsupported(self, request)
+        model = resource(request.model)
+        asked = {"generateContentRequest": {"model": model, **generate_body(request)}}
+        try:
+            async with asyncio.timeout(request.timeout_seconds):
+                return _Counted.model_validate(await self._ask(f"{model}:countTokens", body=asked)).total_tokens
+        except TimeoutError:
+            raise Timeout(f"{self.name} did not count within {request.timeout_seconds:g} s.") from None
+        except ValidationError as error:
+            raise BadUpstream(f"{self.name} counted in no form that we know.") from error
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """See `Provider.embed`. Texts beyond a batch are asked for one batch after the other."""

@@ -6,6 +6,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 import httpx2
 
+from common.providers.bounded import BoundedTransport
 from common.providers.resending import ResendingTransport
 from common.settings import Settings
 
@@ -40,7 +41,7 @@ def http_client(base_url: str, proxies: Proxies = Proxies()) -> httpx2.AsyncClie
     """A client for one server. It has no read time-out: a request's deadline is the adapter's to keep.
 
     Connections are kept and used again; a request that meets one which its server has left is sent once
-    more, see `ResendingTransport`.
+    more, see `ResendingTransport`. No response is without end, see `BoundedTransport`.
     """
     verify = httpx2.create_ssl_context()  # SSL_CERT_FILE counts: companies have authorities of their own
     proxy = proxies.before(base_url)
@@ -49,9 +50,12 @@ def http_client(base_url: str, proxies: Proxies = Proxies()) -> httpx2.AsyncClie
         limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=kept)
         return httpx2.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=limits)
 
+    resending = ResendingTransport(pooled=transport(MAX_KEPT_CONNECTIONS), fresh=transport(0))
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS),
-        transport=ResendingTransport(pooled=transport(MAX_KEPT_CONNECTIONS), fresh=transport(0)),
+        transport=BoundedTransport(resending),
+        # compressed events would wait in the server until a block of them is full, and a small body may be a huge one
+        headers={"accept-encoding": "identity"},
         # prompts and keys go where the settings say: httpx takes `authorization` along to no other host, and knows
         # nothing of `x-api-key`
         follow_redirects=False,

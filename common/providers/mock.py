@@ -117,6 +117,10 @@ class MockProvider:
         tokens = sum(text.count(" ") + 1 for text in request.texts)
         return Embeddings(vectors, Usage(prompt_tokens=tokens, total_tokens=tokens))
 
+    async def count_tokens(self, request: ModelRequest) -> int:
+        """Its words, as its answers count them."""
+        return _usage(request, completion_tokens=0).prompt_tokens
+
     async def list_models(self) -> list[str]:
         """No names: it serves every one."""
         return []

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from common.contracts.calls import Usage
 from common.contracts.messages import Message, Tool
@@ -125,6 +125,19 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """What those adapters are too whose servers count a prompt without answering it."""
+
+    async def count_tokens(self, request: ModelRequest) -> int:
+        """The tokens of all that the request shows the model: messages, tools and what stands around them.
+
+        Raises:
+            ProviderError: as `Provider.stream`.
+        """
         ...
 
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from common.contracts.calls import Usage
 from common.contracts.messages import Message, Tool
+from common.contracts.reasoning import Reasoning
 from common.errors import (
     BadUpstream,
     ContentRefused,
@@ -92,6 +93,43 @@ async def test_the_request_says_what_was_asked_and_no_more(server: MessagesServe
         "top_k": 5,
         "stream": True,
     }
+
+
+async def test_a_prompt_is_counted_as_it_would_be_asked(server: MessagesServer, provider: Anthropic) -> None:
+    async def counting(exchange: Exchange) -> None:
+        await exchange.answer(200, {"input_tokens": 14}, content_type="application/json")
+
+    server.script = counting
+    system, tool = Message(role="system", content="Be brief."), Tool(name="now", description="The time.")
+    request = asked(messages=(system, *QUESTION), tools=(tool,), temperature=0.5, reasoning=Reasoning(effort="low"))
+    assert await provider.count_tokens(request) == 14
+    [exchange] = server.exchanges
+    assert (exchange.method, exchange.path) == ("POST", "/v1/messages/count_tokens")
+    assert exchange.headers["x-api-key"] == API_KEY
+    assert exchange.body == {
+        "model": MODEL,
+        "system": "Be brief.",
+        "messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION[0].content}]}],
+        "tools": [{"name": "now", "description": "The time.", "input_schema": tool.parameters}],
+        "thinking": {"type": "adaptive", "display": "summarized"},
+        "output_config": {"effort": "low"},
+    }
+
+
+@pytest.mark.parametrize("said", [{}, {"input_tokens": "many"}, {"input_tokens": -1}, [14]])
+async def test_a_count_that_is_none_is_an_error(server: MessagesServer, provider: Anthropic, said: Any) -> None:
+    async def counting(exchange: Exchange) -> None:
+        await exchange.answer(200, said, content_type="application/json")
+
+    server.script = counting
+    with pytest.raises(BadUpstream, match="anthropic counted in no form that we know"):
+        await provider.count_tokens(asked())
+
+
+async def test_a_refusal_to_count_is_its_error_without_the_key(server: MessagesServer, provider: Anthropic) -> None:
+    server.script = refusing(429, "rate_limit_error", f"Not now, {API_KEY}")
+    with pytest.raises(RateLimited, match=r"anthropic answered 429: Not now, \*\*\*"):
+        await provider.count_tokens(asked())
 
 
 async def test_a_long_answer_may_be_asked_for(server: MessagesServer, provider: Anthropic) -> None:

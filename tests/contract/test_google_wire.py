@@ -202,6 +202,21 @@ async def test_a_stream_is_read_with_all_that_stands_beside_the_answer(server: G
     assert await answer_to(server, provider, script) == Completion("So it is.", "stop", usage)
 
 
+async def test_a_prompt_is_counted_as_it_would_be_asked(server: GeminiServer, provider: Google) -> None:
+    server.script = answering({"totalTokens": 14})
+    assert await provider.count_tokens(asked(max_tokens=7)) == 14
+    [exchange] = server.exchanges
+    assert exchange.path == f"/v1beta/models/{MODEL}:countTokens"
+    assert exchange.body["generateContentRequest"] == {
+        "model": f"models/{MODEL}",
+        "contents": [{"role": "user", "parts": [{"text": QUESTION[0].content}]}],
+        "generationConfig": {"maxOutputTokens": 7},
+    }
+    server.script = answering({"totalTokens": "many"})
+    with pytest.raises(BadUpstream, match="google counted in no form that we know"):
+        await provider.count_tokens(asked())
+
+
 async def test_events_are_whole_however_their_bytes_arrive(server: GeminiServer, provider: Google) -> None:
     body = b": waiting\r\n\r\n" + encoded(chunk({"text": "Größe 🙂"})) + encoded(chunk(finishReason="STOP"))
     answer = await answer_to(server, provider, sending(*(body[place : place + 1] for place in range(len(body)))))

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from api.gateway.app import MODELS, PREFIX
-from api.gateway.dialects import DIALECTS
+from api.gateway.dialects import COUNT_TOKENS, DIALECTS
 from api.gateway.kinds import CHAT, COMPLETION, EMBEDDING
 from api.main import create_app
 from common.settings import Settings
@@ -31,14 +31,15 @@ def test_every_operation_is_described(operation: dict[str, Any]) -> None:
 def test_the_gateway_tells_its_errors_in_the_words_of_whose_interface_it_is(operation: dict[str, Any]) -> None:
     errors = [response for status, response in operation["responses"].items() if int(status) >= 400]
     schemas = [response["content"]["application/json"]["schema"]["$ref"] for response in errors]
-    name = "MessagesError" if operation["operationId"] == "create_message" else "GatewayError"
+    is_anthropic = operation["operationId"] in {"create_message", "count_message_tokens"}
+    name = "MessagesError" if is_anthropic else "GatewayError"
     assert set(schemas) == {f"#/components/schemas/{name}"}
 
 
 def test_every_path_of_the_gateway_is_shown() -> None:
     kinds = {PREFIX + kind.path for kind in (CHAT, COMPLETION, EMBEDDING)}
     shown = {path for path in SCHEMA["paths"] if path.startswith(f"{PREFIX}/")}
-    assert shown == kinds | DIALECTS.keys() | {MODELS, f"{MODELS}/{{id}}"}
+    assert shown == kinds | DIALECTS.keys() | {COUNT_TOKENS, MODELS, f"{MODELS}/{{id}}"}
 
 
 @pytest.mark.parametrize("operation", NATIVE)
