@@ -11,9 +11,9 @@ REASON = "No model's container any more."
 
 
 def remove_orphan(
-    orphan: Instance, observed: Observed, now: datetime, node: str, peers: Sequence[Node], policy: Policy
+    orphan: Instance, observed: Observed, now: datetime, peers: Sequence[Node], policy: Policy
 ) -> list[Effect]:
-    """Have it end, then remove it: nothing if the observation is not fresh, or if it is a living node's.
+    """Have it end, then remove it: nothing if the observation is not fresh, or if it is another living node's.
 
     Fresh is what was seen a moment ago and before the rows were read: a generation is raised before its container is
     made, so a container that the rows do not know of was made before them, and is no one's.
@@ -21,7 +21,7 @@ def remove_orphan(
     is_fresh = now - observed.taken_at <= timedelta(seconds=policy.fresh_seconds)
     if not is_fresh or observed.read_at < observed.taken_at:
         return []
-    if orphan.node != node and any(peer.name == orphan.node for peer in peers):
+    if any(peer.name == orphan.node for peer in peers):
         return []
     if orphan.status != "running":
         return [Remove(orphan.model, orphan.container)]

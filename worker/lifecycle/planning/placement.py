@@ -56,21 +56,17 @@ def make_room(
 ) -> tuple[tuple[str, ...], Reservation] | None:
     """Who leaves, so that it fits, and where: of `leavers` (a name and what it is charged) the first that suffice.
 
-    None where it does not fit even when all have left. Nobody leaves for nothing: of those taken, the later ones
-    are put back where the others suffice.
+    None where it does not fit even when all have left. Nobody leaves for nothing: each is let stay, the last one
+    first, where the others suffice.
     """
-    taken: list[tuple[str, Reservation]] = []
-    for leaver in leavers:
-        if place(need, room, policy) is not None:
-            break
-        taken.append(leaver)
-        room = room.plus(leaver[1])
-    if place(need, room, policy) is None:
-        return None
+    taken = list(leavers)
+    for _, charged in taken:
+        room = room.plus(charged)
     for leaver in reversed(taken.copy()):
-        if place(need, room.minus(leaver[1]), policy) is not None:
+        smaller = room.minus(leaver[1])
+        if place(need, smaller, policy) is not None:
             taken.remove(leaver)
-            room = room.minus(leaver[1])
+            room = smaller
     found = place(need, room, policy)
     return None if found is None else (tuple(name for name, _ in taken), found)
 

@@ -35,7 +35,7 @@ def plan(
 
     effects: list[Effect] = []
     for orphan in orphans:
-        effects += remove_orphan(orphan, observed, now, host.node, living, policy)
+        effects += remove_orphan(orphan, observed, now, living, policy)
     for model, instance in own.items():
         effects += tend(rows[model], instance, moment)
     line = _line(rows, own, effects, moment, gpus, host, living)

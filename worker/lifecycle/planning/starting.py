@@ -107,8 +107,6 @@ class Line:
             return self._wait(desired, found, "Others are loading.")
         if (found := place(need, room, self.policy)) is not None:
             return self._wait(desired, found, "Another model is loading on the GPU.")
-        if (found := place(need, self.ahead, self.policy)) is not None:
-            return self._wait(desired, found, _waits_for(one.model for one in self.leaving.values()))
         return self._evict(desired, need)
 
     def _create(self, desired: Desired, found: Reservation) -> list[Effect]:
@@ -125,6 +123,7 @@ class Line:
         return show(desired, State.QUEUED, reason)
 
     def _evict(self, desired: Desired, need: Need) -> list[Effect]:
+        """Nobody has to go where those who leave already make room enough."""
         leavers = [(one.instance.container, one.charged) for one in self.idle]
         made = make_room(need, self.ahead, leavers, self.policy)
         if made is None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from common.catalog.local import GIB
 from common.fleet.contracts import State
-from tests.unit.worker.lifecycle.planning.scripted_fleet import Machine, ScriptedFleet, model
+from tests.unit.worker.lifecycle.planning.scripted_fleet import POLICY, Machine, ScriptedFleet, model
 from worker.lifecycle.planning import effects as told
 
 
@@ -55,13 +55,29 @@ def test_auto_prefers_a_node_with_a_gpu() -> None:
 def test_who_waits_too_long_for_busy_ones_goes_to_a_node_with_room() -> None:
     fleet = two(model("a", 3 * GIB), model("b", 3 * GIB), model("c", 3 * GIB))
     fleet.ask("a", seconds=600)
+    fleet.advance(5)
     fleet.ask("b", seconds=20)
     fleet.advance(5)
     waiting = fleet.ask("c")
     fleet.settle()
+    assert fleet.rows["c"].node == fleet.rows["a"].node
+    elsewhere = fleet.rows["b"].node
     fleet.stop("b")
     fleet.advance(60)
-    assert waiting.outcome == "answered"
+    assert (waiting.outcome, fleet.rows["c"].node) == ("answered", elsewhere)
+
+
+def test_a_model_that_has_outgrown_its_node_moves_to_one_that_holds_it() -> None:
+    fleet = two(model("a", 3 * GIB, ttl_seconds=None), there=8 * GIB)
+    fleet.machines["there"].is_alive = False
+    fleet.advance(90)
+    fleet.ask("a")
+    fleet.advance(5)
+    assert fleet.rows["a"].node == "here"
+    fleet.machines["there"].is_alive = True
+    fleet.change("a", spec="larger", memory_bytes=6 * GIB)
+    fleet.advance(10)
+    assert (fleet.state_of("a"), fleet.rows["a"].node) == (State.READY, "there")
 
 
 def test_the_models_of_a_node_that_is_lost_start_elsewhere_and_its_containers_go_when_it_is_back() -> None:
@@ -114,9 +130,19 @@ def test_a_container_of_an_old_generation_is_drained_and_removed_before_the_next
     fleet.leave_seconds = 3
     fleet.advance(1)
     assert list(fleet.containers) == [orphan]
+    assert fleet.reason_of("a") == "Waits for its last container to leave."
     fleet.advance(10)
     assert orphan not in fleet.containers
     assert [one.instance.generation for one in fleet.containers.values()] == [8]
+
+
+def test_a_container_of_an_old_generation_that_does_not_leave_is_killed() -> None:
+    fleet, orphan = with_orphan()
+    fleet.leave_seconds = 600
+    fleet.advance(POLICY.orphan_drain_seconds - 1)
+    assert fleet.containers[orphan].is_up
+    fleet.advance(2)
+    assert orphan not in fleet.containers
 
 
 def test_a_container_is_not_taken_for_an_orphan_on_an_old_observation() -> None:

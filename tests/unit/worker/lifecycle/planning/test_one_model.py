@@ -217,21 +217,6 @@ def test_a_pinned_model_is_tried_again_though_nobody_asks() -> None:
     assert one.state_of("a") is State.READY
 
 
-def test_backoff_doubles_up_to_its_bound() -> None:
-    one = fleet()
-    one.exits_of["a"] = 6
-    waits = []
-    for _ in range(12):
-        one.ask("a")
-        one.advance(302)
-        fail = [effect for effect in one.log if isinstance(effect, told.Fail)][-1]
-        waits.append(fail.failures)
-        assert fail.retry_at is not None
-    fails = [effect for effect in one.log if isinstance(effect, told.Fail)]
-    assert [fail.failures for fail in fails] == list(range(1, len(fails) + 1))
-    assert one.rows["a"].retry_at - one.rows["a"].failed_at <= timedelta(seconds=300)  # type: ignore[operator]
-
-
 def test_who_asks_a_model_that_was_given_up_a_moment_ago_is_refused_at_once() -> None:
     one = fleet()
     one.exits_of["a"] = 6

@@ -121,6 +121,32 @@ def test_smaller_ones_pass_who_waits_for_busy_ones_for_a_while_and_then_nobody()
     assert (big.outcome, late.outcome) == ("answered", "answered")
 
 
+def test_who_asks_again_keeps_its_place_in_the_line() -> None:
+    fleet = host(model("a", 3 * GIB), model("b", 3 * GIB), model("c", 3 * GIB))
+    fleet.ask("a", seconds=60)
+    fleet.advance(5)
+    first = fleet.ask("b", seconds=60)
+    fleet.advance(1)
+    second = fleet.ask("c")
+    fleet.advance(1)
+    fleet.ask("b")
+    fleet.advance(80)
+    assert (first.container is not None, second.outcome) == (True, None)
+
+
+def test_who_asks_again_does_not_begin_anew_to_let_others_pass() -> None:
+    fleet = host(model("a", 2 * GIB), model("big", 3 * GIB), model("late", 512 * MIB))
+    fleet.ask("a", seconds=120)
+    fleet.advance(5)
+    fleet.ask("big")
+    fleet.advance(29)
+    fleet.ask("big")
+    fleet.advance(2)
+    fleet.ask("late")
+    fleet.settle()
+    assert fleet.reason_of("late") == "Behind big, which has waited longer for room."
+
+
 def test_who_found_no_room_for_as_long_as_a_start_may_take_is_refused() -> None:
     fleet = host(model("a", 3 * GIB), model("b", 3 * GIB, load_seconds=60))
     fleet.ask("a", seconds=600)
@@ -226,6 +252,14 @@ def test_a_gpu_loads_one_model_at_a_time() -> None:
     assert (fleet.state_of("a"), fleet.reason_of("b")) == (State.STARTING, "Another model is loading on the GPU.")
     fleet.advance(10)
     assert {call.outcome for call in fleet.calls} == {"answered"}
+
+
+def test_a_gpu_loads_a_model_though_two_load_on_the_host() -> None:
+    fleet = gpus(24, models=[model("a"), model("b"), model("c", 10 * GIB, gpu=1)])
+    for name in "abc":
+        fleet.ask(name)
+    fleet.settle()
+    assert {fleet.state_of(name) for name in "abc"} == {State.STARTING}
 
 
 def test_auto_is_a_gpu_where_one_is_large_enough_and_the_host_elsewhere() -> None:
