@@ -86,7 +86,7 @@ async def docker() -> Finding:
         await process.wait()
         return warn("docker", f"the engine did not answer within {DOCKER_SECONDS:g} s", "see `docker info`")
     if process.returncode != 0:
-        return warn("docker", "installed, but the engine does not answer", "start it, if you want Compose or models in containers")
+        return warn("docker", "its engine does not answer", "start it, if you want Compose or models in containers")
     return ok("docker", f"engine {answer.decode().strip()}")
 
 
