@@ -88,7 +88,9 @@ class Settings(BaseSettings):
     ultra_publish_grace_seconds: float = Field(
         10.0, ge=0.1, le=600, description="A doorbell not answered for this long is rung again."
     )
-    ultra_max_attempts: int = Field(3, ge=1, le=20, description="Attempts at one call before it fails for good.")
+    ultra_max_attempts: int = Field(
+        3, ge=1, le=20, description="Attempts of one call at one model, before its fallbacks are asked or it fails."
+    )
     ultra_drain_seconds: float = Field(5.0, ge=0, le=3600, description="How long a stopping worker lets calls finish.")
     ultra_call_timeout_seconds: float = Field(120.0, gt=0, le=3600, description="Deadline of a cloud call.")
     ultra_canary_seconds: float = Field(

@@ -152,11 +152,11 @@ async def delete_analysis(job_id: JobId, runtime: RuntimeDep, caller: SubmitterD
 async def list_analyses(
     runtime: RuntimeDep,
     caller: ReaderDep,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 20,
     cursor: Annotated[str | None, Query(max_length=100, description="`next_cursor` of the page before.")] = None,
-    status: Annotated[JobStatus | None, Query()] = None,
-    analysis_type: Name = None,
-    model: Annotated[Name, Query(description="Id or alias.")] = None,
+    status: Annotated[JobStatus | None, Query(description="Only those with this status.")] = None,
+    analysis_type: Annotated[Name, Query(description="Only those of this type.")] = None,
+    model: Annotated[Name, Query(description="Id or alias: only those that asked this model.")] = None,
 ) -> Response:
     """Newest first, without prompts and answers."""
     rows = await runtime.database.fetch(

@@ -43,7 +43,7 @@ RETRY_EXTRA: dict[str, Any] = {
 async def list_dead_calls(
     runtime: RuntimeDep,
     caller: ReaderDep,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 20,
     cursor: Annotated[str | None, Query(max_length=100, description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """Calls that were given up because worker after worker fell silent on them, newest first.

@@ -214,4 +214,4 @@ class LogsDocument(BaseModel):
     lines: list[LogLineDocument]
 
 
-Tail = Annotated[int, Field(ge=1, le=2000)]
+Tail = Annotated[int, Field(ge=1, le=2000, description="So many lines, the newest.")]
