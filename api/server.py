@@ -5,6 +5,7 @@ import gc
 import resource
 import signal
 import socket
+from collections.abc import Sequence
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from api.database import Database
 from api.main import create_app
 from api.receiving import BoundedHttp
 from common.database.connect import connect
+from common.errors import ConfigError
 from common.logs import configure_logging
 from common.settings import Settings
 
@@ -27,20 +29,19 @@ ENOUGH_FILES = 65_536
 GARBAGE = 20_000
 
 
-def run(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is in hand within DRAIN_SECONDS.
+def run(settings: Settings, hosts: Sequence[str], port: int) -> None:
+    """Serve at these addresses until SIGINT or SIGTERM, then finish what is in hand within DRAIN_SECONDS.
 
     Raises:
-        ConfigError: a setting is wrong, or there is no key where one is needed.
+        ConfigError: a setting is wrong, there is no key where one is needed, or an address cannot be had.
     """
     configure_logging(settings)
     app = create_app(settings)
     asyncio.run(_refuse_locked_door(settings))
     allow_open_files()
+    sockets = [_bound(host, port) for host in hosts]
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         loop="uvloop",
         http=BoundedHttp,
         ws="none",
@@ -56,7 +57,7 @@ def run(settings: Settings, host: str, port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # Uvicorn raises the signal again once it has stopped. To stop when asked to is no failure.
         signal.signal(number, lambda *_: None)
-    server.run()
+    server.run(sockets)
     if not server.started:
         raise SystemExit(1)
 
@@ -87,6 +88,19 @@ class Server(uvicorn.Server):
         """Let watchers and waiting requests go, then drain as ever."""
         self._app.state.runtime.hub.close()
         await super().shutdown(sockets)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that does not listen yet: who comes before the app has started is refused, not kept waiting."""
+    try:
+        # Of a name's addresses one of IPv4, if it has any: every client finds that one too.
+        family, *how, _, address = min(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        bound = socket.socket(family, *how)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+    return bound
 
 
 async def _refuse_locked_door(settings: Settings) -> None:

@@ -64,6 +64,17 @@ check_flower() { # the password is the one that Flower drew and logged
   ask flower "$(address flower 5555)" "$(docker compose logs flower | sed -n 's/.*log in as //p')" "$1"
 }
 
+check_door() { # the networks of models are the worker's too; from none of them the API can be reached
+  docker compose exec -T worker python - <<'PROBE' || fail 'the API is reached from a network of models'
+import socket, sys
+try:
+    socket.create_connection(("backend", 8000), 5).close()
+except ConnectionRefusedError:
+    sys.exit(0)
+sys.exit("connected")
+PROBE
+}
+
 check_clean_stop() {
   docker compose stop
   local killed
@@ -99,6 +110,7 @@ check_models_in_containers() {
   export USE_MOCK=false  # it would answer in the model's place
   check_build weights
   scripts/start-docker.sh -d --profile with-lifecycle
+  check_door
   ask model "$(address backend 8000)" local-smollm2
   [ -z "$(model_containers)" ] || fail "containers of models left behind: $(model_containers)"
   check_clean_stop
@@ -106,8 +118,8 @@ check_models_in_containers() {
 }
 
 trap at_exit EXIT
-export -f fail address model_containers ask check_build check_analyses check_flower check_clean_stop check_down
-export -f check_first_start check_models_in_containers
+export -f fail address model_containers ask check_build check_analyses check_flower check_door check_clean_stop
+export -f check_down check_first_start check_models_in_containers
 export scratch
 bash_step() { step "$1" "$2" bash -euo pipefail -c "$3"; }
 

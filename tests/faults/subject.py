@@ -191,7 +191,7 @@ def main() -> int:
     if sabotage := os.environ.get("FAULTS_SABOTAGE"):
         SABOTAGES[sabotage]()
     if given.what == "api":
-        server.run(load_settings(), "127.0.0.1", given.port)
+        server.run(load_settings(), ["127.0.0.1"], given.port)
         return 0
     return run_worker(load_settings(), KINDS[given.kind], threads=given.threads, name=given.name)
 

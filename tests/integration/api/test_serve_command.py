@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -81,3 +82,26 @@ def test_beyond_loopback_without_a_key_it_says_in_one_line_what_to_do(start: Sta
 def test_an_address_given_by_setting_is_what_it_is_reached_at(start: Start, closed_port: int) -> None:
     start("--host", "0.0.0.0", "--port", str(closed_port), ULTRA_HOST="127.0.0.1")  # noqa: S104  # as in a container
     wait_until_up(f"http://127.0.0.1:{closed_port}")
+
+
+def test_it_listens_where_it_is_told_and_nowhere_else(start: Start, closed_port: int) -> None:
+    start("--host", "127.0.0.1", "--host", "127.0.0.2", "--port", str(closed_port))
+    for address in ("127.0.0.1", "127.0.0.2"):
+        wait_until_up(f"http://{address}:{closed_port}")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.3:{closed_port}/health")
+
+
+def test_one_address_beyond_loopback_is_enough_to_ask_for_keys(start: Start, closed_port: int) -> None:
+    process = start("--host", "0.0.0.0", "--host", "127.0.0.1", "--port", str(closed_port))  # noqa: S104  # refused
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1
+    assert output.startswith("error: ULTRA_HOST=0.0.0.0")
+
+
+def test_an_address_that_is_taken_is_named(start: Start, closed_port: int) -> None:
+    with socket.create_server(("127.0.0.1", closed_port)):
+        process = start("--port", str(closed_port))
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1
+    assert output.strip() == f"error: Cannot listen on 127.0.0.1:{closed_port}: Address already in use."

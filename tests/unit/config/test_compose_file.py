@@ -1,5 +1,6 @@
 """What docker-compose.yml promises, read from the file; tests/compose/run.sh runs it."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ def test_containers_of_models_are_reached_by_those_who_ask_them_on_a_network_wit
     assert COMPOSE["networks"]["fleet"]["internal"] is True
     on_it = {name for name, service in SERVICES.items() if "fleet" in service.get("networks", [])}
     assert on_it == {"backend", "worker", "cloud-worker", "gpu-worker", "lifecycle"}
+
+
+def test_the_api_is_reached_by_the_network_of_people_alone() -> None:
+    command = SERVICES["backend"]["command"]
+    hosts = [value for option, value in pairwise(command) if option == "--host"]
+    on_it = {name for name, service in SERVICES.items() if "front" in service.get("networks", [])}
+
+    assert hosts == ["127.0.0.1", *SERVICES["backend"]["networks"]["front"]["aliases"]]
+    assert on_it == {"backend", "flower", "frontend"}
+    # Docker publishes ports on the first, by name, of the networks with a way out.
+    ways_out = [
+        name for name in SERVICES["backend"]["networks"] if not (COMPOSE["networks"][name] or {}).get("internal")
+    ]
+    assert min(ways_out) == "front"
 
 
 def test_the_lifecycle_worker_is_told_the_names_that_compose_gives() -> None:
