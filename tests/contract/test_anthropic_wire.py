@@ -219,6 +219,9 @@ async def test_a_message_is_read_with_all_that_stands_beside_the_answer(
 
     usage = Usage(prompt_tokens=93, completion_tokens=4, total_tokens=97, cached_prompt_tokens=90)
     assert await answer_to(server, provider, script) == Completion("So it is.", "stop", usage)
+    shown = await complete(provider, asked(reasoning=Reasoning(budget_tokens=2000)))
+    assert shown == Completion("So it is.", "stop", usage, thoughts="Let me think.")
+    assert server.exchanges[-1].body["thinking"] == {"type": "enabled", "budget_tokens": 2000}
 
 
 @pytest.mark.parametrize(

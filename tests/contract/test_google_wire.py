@@ -10,6 +10,7 @@ import pytest
 
 from common.contracts.calls import Usage
 from common.contracts.messages import ImagePart, Message, Tool, ToolCall
+from common.contracts.reasoning import Reasoning
 from common.errors import (
     BadUpstream,
     ContentRefused,
@@ -200,6 +201,10 @@ async def test_a_stream_is_read_with_all_that_stands_beside_the_answer(server: G
 
     usage = Usage(prompt_tokens=3, completion_tokens=94, total_tokens=97, cached_prompt_tokens=2)
     assert await answer_to(server, provider, script) == Completion("So it is.", "stop", usage)
+    shown = await answer_to(server, provider, script, reasoning=Reasoning(budget_tokens=2000))
+    assert shown == Completion("So it is.", "stop", usage, thoughts="The user wants…")
+    config = {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": 2000}}
+    assert server.exchanges[-1].body["generationConfig"] == config
 
 
 async def test_a_prompt_is_counted_as_it_would_be_asked(server: GeminiServer, provider: Google) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from common.contracts.calls import Usage
 from common.contracts.messages import ImagePart, Message, Tool, ToolCall
+from common.contracts.reasoning import Reasoning
 from common.errors import (
     BadUpstream,
     Unsupported,
@@ -91,6 +92,19 @@ async def test_thinking_is_no_part_of_the_answer(ollama: ScriptedOllamaSubject) 
         await exchange.finish()
 
     assert (await ollama.answer_to(script)).text == "So it is."
+
+
+async def test_thinking_is_shown_where_it_was_asked_for(ollama: ScriptedOllamaSubject) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.say(thinking="Let me ")
+        await exchange.say(thinking="think.")
+        await exchange.say("So it is.")
+        await exchange.finish()
+
+    answer = await ollama.answer_to(script, reasoning=Reasoning(effort="high"))
+    assert (answer.text, answer.thoughts) == ("So it is.", "Let me think.")
+    assert ollama.server.exchanges[0].body["think"] == "high"
 
 
 async def test_lines_are_lines_wherever_the_bytes_are_cut(ollama: ScriptedOllamaSubject) -> None:
