@@ -37,6 +37,24 @@ def test_a_line_that_is_too_long_turns_newcomers_away_and_nobody_else() -> None:
     assert look(room, "b", 2, max_ahead=1) == TURNED_AWAY
     assert look(room, "job", 0, max_ahead=10) == 0
     assert look(room, "a", 3, max_ahead=1) == 1
+    assert look(room, "c", 4, max_ahead=10) == 2  # behind the job and a: b has no place
+
+
+def test_who_leaves_the_line_holds_nobody_up() -> None:
+    room = Room()
+    look(room, "holder", 0)
+    look(room, "a", 1)
+    assert look(room, "b", 2) == 1
+    room.leave("a")
+    assert look(room, "b", 3) == 0
+
+
+def test_who_looks_again_and_again_keeps_its_place() -> None:
+    room = Room()
+    look(room, "holder", 0)
+    for now in range(1, 20, 3):
+        assert look(room, "a", now) == 0
+        assert look(room, "b", now + 1) == 1
 
 
 def test_the_dead_leave_their_slots_and_their_places() -> None:

@@ -94,18 +94,39 @@ def test_what_was_used_beyond_the_estimate_counts_from_when_it_is_known() -> Non
     account.settle(settle(verdict, tokens=200), START + 30_000)
     refused = account.reserve(reserve(tokens=1, tokens_limit=100), START + 40_000)
     assert (refused.refused_by, refused.tokens_left, refused.wait) == (RefusedBy.TOKENS, 0, 51_000)
+    assert refused.tokens_reset == 51_000
     assert account.reserve(reserve(tokens=1, tokens_limit=100), START + 91_000).refused_by == RefusedBy.NOTHING
+
+
+def test_who_needs_what_several_hold_waits_for_the_last_of_them() -> None:
+    account, limit = Account(), {"tokens_limit": 100}
+    account.reserve(reserve(tokens=40, **limit), START)
+    account.reserve(reserve(tokens=40, **limit), START + 10_000)
+    assert account.reserve(reserve(tokens=60, **limit), START + 20_000).wait == 41_000
+    assert account.reserve(reserve(tokens=90, **limit), START + 20_000).wait == 51_000
+
+
+def test_who_asks_for_more_than_the_limit_is_told_the_whole_window() -> None:
+    refused = Account().reserve(reserve(tokens=101, tokens_limit=100), START)
+    assert (refused.refused_by, refused.wait) == (RefusedBy.TOKENS, 61_000)
+
+
+def test_of_limits_that_a_key_has_not_nothing_is_told() -> None:
+    account = Account()
+    account.reserve(reserve(tokens=30), START)
+    assert account.reserve(reserve(tokens=30), START) == Verdict(RefusedBy.NOTHING, slot=START // 1000)
 
 
 def test_parallel_calls_are_counted_until_they_end_or_their_leases_do() -> None:
     account, two = Account(), {"parallel_limit": 2}
     first = account.reserve(reserve("a", **two), START)
-    account.reserve(reserve("b", **two), START)
+    assert account.reserve(reserve("b", **two), START).refused_by == RefusedBy.NOTHING
     assert account.reserve(reserve("c", **two), START).refused_by == RefusedBy.PARALLEL
     account.settle(settle(first, "a"), START + 1)
     assert account.reserve(reserve("c", **two), START + 1).refused_by == RefusedBy.NOTHING
     account.renew(Renew("key", "c", 0), START + 20_000)
-    account.reserve(reserve("d", **two), START + LEASE_MILLISECONDS)  # b is never heard of again
+    fourth = account.reserve(reserve("d", **two), START + LEASE_MILLISECONDS)  # b is never heard of again
+    assert fourth.refused_by == RefusedBy.NOTHING
     assert account.reserve(reserve("e", **two), START + LEASE_MILLISECONDS).refused_by == RefusedBy.PARALLEL
 
 

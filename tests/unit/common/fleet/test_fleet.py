@@ -61,9 +61,10 @@ async def test_a_ready_model_is_asked_for_by_nobody(fleet: Fleet, rows: Scripted
 
 
 async def test_what_is_known_is_not_looked_up_again(fleet: Fleet, rows: ScriptedRows) -> None:
-    rows.be_ready(ID)
+    endpoint = rows.be_ready(ID)
     for _ in range(100):
-        await fleet.ready(MODEL)
+        assert await fleet.ready(MODEL) == endpoint
+        await asyncio.sleep(0)  # whoever was to look has had its turn
     assert rows.looks == 1
 
 
