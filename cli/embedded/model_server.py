@@ -42,7 +42,6 @@ def parameters(port: int, weights: str, prefix: str) -> Any:
     # only its own pages may, of which it has none.
     params.cors_origins = f"http://{LOOPBACK}:{port}"
     params.cors_credentials = False
-    params.endpoint_slots = False
     params.model.path = weights
     params.model_alias = {"ai/smollm2"}
     params.n_parallel = SLOTS

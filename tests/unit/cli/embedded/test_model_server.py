@@ -6,4 +6,3 @@ def test_the_pages_of_no_site_may_read_what_the_model_says() -> None:
     # "*", the default, is every site's, and "localhost" every page's that is served on this machine
     assert told.cors_origins == "http://127.0.0.1:8123"
     assert not told.cors_credentials
-    assert not told.endpoint_slots
