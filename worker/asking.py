@@ -132,7 +132,7 @@ class Asking:
         self.started_at = time.perf_counter()
         pieces: list[str] = []
         tool_calls = ToolCalls()
-        length = Length(self._provider.name)
+        length = Length()
         finish_reason: str | None = None
         usage: Usage | None = None
         async with aclosing(self._provider.stream(self._request)) as stream:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from common.contracts.calls import Usage
 from common.contracts.messages import ToolCall
+from common.providers.length import Length
 from common.providers.protocol import Delta, ModelRequest, Provider, ToolCallDelta
 
 
@@ -45,7 +46,11 @@ async def complete(provider: Provider, request: ModelRequest) -> Completion:
 
 
 async def joined(stream: AsyncGenerator[Delta]) -> Completion:
-    """What a stream comes to; it is closed then, and where this is cancelled. Raises what it raises."""
+    """What a stream comes to; it is closed then, and where this is cancelled.
+
+    Raises what it raises, and `BadUpstream` where it has no end.
+    """
+    length = Length()
     pieces: list[str] = []
     thoughts: list[str] = []
     tool_calls = ToolCalls()
@@ -53,6 +58,7 @@ async def joined(stream: AsyncGenerator[Delta]) -> Completion:
     usage: Usage | None = None
     async with aclosing(stream) as deltas:
         async for delta in deltas:
+            length.add(delta)
             pieces.append(delta.text)
             thoughts.append(delta.thoughts)
             tool_calls.add(delta.tool_calls)

@@ -12,8 +12,7 @@ PIECE_CHARACTERS = 32
 class Length:
     """That of one answer, by its pieces."""
 
-    def __init__(self, server: str) -> None:
-        self._server = server
+    def __init__(self) -> None:
         self._characters = 0
 
     def add(self, delta: Delta) -> None:
@@ -22,8 +21,8 @@ class Length:
         Raises:
             BadUpstream: with it the answer is longer than MAX_ANSWER_CHARACTERS.
         """
-        self._characters += len(delta.text)
+        self._characters += len(delta.text) + len(delta.thoughts)
         for piece in delta.tool_calls:
             self._characters += PIECE_CHARACTERS + len(piece.id or "") + len(piece.name or "") + len(piece.arguments)
         if self._characters > MAX_ANSWER_CHARACTERS:
-            raise BadUpstream(f"{self._server} answered with more than {MAX_ANSWER_CHARACTERS} characters.")
+            raise BadUpstream(f"The model answered with more than {MAX_ANSWER_CHARACTERS} characters.")
