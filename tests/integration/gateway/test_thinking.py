@@ -130,6 +130,7 @@ async def test_a_model_that_cannot_think_is_refused_in_each_client_s_words(
         await gpt.responses.create(model="anthropic-plain", input="Why?", reasoning={"effort": "low"})
     assert (caught.value.param, caught.value.code) == ("reasoning.effort", "unsupported_parameter")
     assert not server_of_claude.exchanges
+    harmless: Any
     for harmless in ({"type": "disabled"}, {"type": "adaptive"}):
         assert (await claude.messages.create(thinking=harmless, **asked)).stop_reason == "end_turn"
     assert not any("thinking" in exchange.body for exchange in server_of_claude.exchanges)
