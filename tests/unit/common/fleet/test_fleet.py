@@ -144,6 +144,26 @@ async def test_once_nobody_waits_nobody_looks(fleet: Fleet, rows: ScriptedRows) 
     assert fleet._watches == {}
 
 
+async def test_who_asks_for_another_model_waits_for_no_pause(rows: ScriptedRows) -> None:
+    fleet, other = Fleet(rows, look_seconds=3600), local_model("local-b")
+    first = waiting(fleet)
+    await rows.wished()
+    endpoint = rows.be_ready(other.id)
+    async with asyncio.timeout(10):
+        assert await fleet.ready(other) == endpoint
+        await fleet.close()
+    with pytest.raises(NotStarted, match="stopping"):
+        await first
+
+
+async def test_once_closed_nothing_looks_any_more(fleet: Fleet, rows: ScriptedRows) -> None:
+    waits = [waiting(fleet), asyncio.create_task(fleet.ready(local_model("local-b")))]
+    await rows.wished()
+    await fleet.close()
+    await asyncio.gather(*waits, return_exceptions=True)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_failed_start_reaches_everybody_with_its_reason(fleet: Fleet, rows: ScriptedRows) -> None:
     tasks = [waiting(fleet) for _ in range(3)]
     await rows.wished()
