@@ -23,6 +23,8 @@ from common.settings import Settings
 CHECK_SECONDS = 2.0
 # However many ask, things are looked at once in this time.
 FRESH_SECONDS = 1.0
+# Models that are named of a provider; the metrics name all.
+MAX_NAMES = 10
 
 
 class Health:
@@ -120,9 +122,14 @@ def circuit_checks(open_keys: Sequence[str]) -> dict[str, Check]:
         provider, _, model = key.partition("/")
         models.setdefault(provider, []).append(model)
     return {
-        provider: Check(status="down", detail=f"Left alone after repeated failures: {', '.join(names)}.")
+        provider: Check(status="down", detail=f"Left alone after repeated failures: {_named(names)}.")
         for provider, names in models.items()
     }
+
+
+def _named(models: Sequence[str]) -> str:
+    more = len(models) - MAX_NAMES
+    return ", ".join(models[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def config_check(broken_edits: Sequence[str]) -> Check:

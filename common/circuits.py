@@ -22,6 +22,9 @@ KEY = "ultra:circuits"
 REFRESH_SECONDS = 1.0
 # Each opening doubles the time to the next probe, up to this.
 MAX_DOUBLINGS = 4
+# Of some servers any name is asked, so anybody who may ask them can make up names that fail. More than a catalog has
+# models: past it all is forgotten, and what fails still is known anew after some failures.
+MAX_CIRCUITS = 1000
 # A probe that was never heard of again (its worker died) does not block the next one for longer.
 PROBE_SECONDS = 60.0
 
@@ -122,6 +125,9 @@ class Circuits:
         """Count a failure that speaks against the server, not against the request."""
         arguments: list[str | int] = [key, self._failures, int(self.open_seconds * 1000), MAX_DOUBLINGS]
         try:
+            if key not in self._seen and len(self._seen) >= MAX_CIRCUITS:
+                await self._redis.delete(KEY)
+                self._seen.clear()
             failures, open_ms = await self._fail(keys=[KEY], args=arguments)
         except (RedisError, OSError) as error:
             logger.warning("failure of %s not counted, Redis is away: %s", key, error)

@@ -39,3 +39,5 @@ def test_models_that_are_left_alone_are_named_with_their_provider() -> None:
     assert "gpt-4o, org/gpt-oss" in (checks["openai"].detail or "")
     assert "a/b:c" in (checks["vllm"].detail or "")
     assert circuit_checks([]) == {}
+    [many] = circuit_checks([f"ollama/made-up-{number}" for number in range(500)]).values()
+    assert (many.detail or "").endswith("made-up-9 and 490 more.")
