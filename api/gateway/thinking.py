@@ -31,11 +31,13 @@ def reasoning_of(asked: Asked) -> Reasoning | None:
         case "disabled" | "between_tools":  # no thoughts either, but words on the way, which is the model's own affair
             return Reasoning(effort="none")
         case "adaptive":
-            said = {"effort": thinking.get("effort") or effort}
+            budget = None
         case "enabled":
-            said = {"effort": thinking.get("effort") or effort, "budget_tokens": thinking.get("budget_tokens")}
+            budget = thinking.get("budget_tokens")
         case _:
             raise InvalidInput("`thinking` is enabled, adaptive or disabled.", field="thinking.type")
+    is_shown = thinking.get("display") != "omitted"
+    said = {"effort": thinking.get("effort") or effort, "budget_tokens": budget, "is_shown": is_shown}
     try:
         return Reasoning.model_validate(said)
     except ValidationError as error:

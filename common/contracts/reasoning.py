@@ -19,13 +19,14 @@ BUDGETS: Mapping[Effort, int] = MappingProxyType(
 class Reasoning(BaseModel):
     """An effort, a budget in tokens, or both, of which each model takes the one it knows.
 
-    With neither the model thinks as it sees fit.
+    With neither the model thinks as it sees fit. `is_shown` says whether its thoughts are told.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     effort: Effort | None = None
     budget_tokens: int | None = Field(None, ge=1, le=MAX_BUDGET_TOKENS)
+    is_shown: bool = True
 
     @property
     def is_off(self) -> bool:
@@ -52,16 +53,17 @@ class ReasoningControl(BaseModel):
         Neither, where it has a switch, or may think as it sees fit.
         """
         if wish.is_off and not self.always:
-            return Reasoning(effort="none")
+            return Reasoning(effort="none", is_shown=False)
+        is_shown = wish.is_shown and not wish.is_off
         match self.by:
             case "budget":
                 budget = wish.budget_tokens or BUDGETS[wish.effort or "medium"]
-                return Reasoning(budget_tokens=max(self.least, min(budget, self.most)))
+                return Reasoning(budget_tokens=max(self.least, min(budget, self.most)), is_shown=is_shown)
             case "effort":
                 effort = wish.effort or (effort_of(wish.budget_tokens) if wish.budget_tokens else None)
-                return Reasoning(effort=effort and self._nearest(effort))
+                return Reasoning(effort=effort and self._nearest(effort), is_shown=is_shown)
             case "switch":
-                return Reasoning()
+                return Reasoning(is_shown=is_shown)
 
     def _nearest(self, effort: Effort) -> Effort:
         wanted = EFFORTS.index(effort)

@@ -87,7 +87,7 @@ class Anthropic:
         """See `Provider.stream`."""
         refuse_unsupported(self, request)
         deadline = asyncio.get_running_loop().time() + request.timeout_seconds
-        reader = MessageReader(self.name, shows_thoughts=request.reasoning is not None)
+        reader = MessageReader(self.name, shows_thoughts=request.shows_thoughts)
         try:
             # The deadline is set around each wait and never across a `yield`: there it would strike
             # whatever the consumer is doing.

@@ -192,8 +192,8 @@ def _thinking(request: ModelRequest) -> dict[str, Any]:
     if reasoning.is_off:
         return {"thinking": {"type": "disabled"}}
     if reasoning.budget_tokens is None:
-        # the newest models would leave the words of their thoughts out
-        return {"thinking": {"type": "adaptive", "display": "summarized"}}
+        # left to themselves, the newest models leave the words of their thoughts out
+        return {"thinking": {"type": "adaptive", "display": "summarized" if reasoning.is_shown else "omitted"}}
     if _thoughts_are_lost(request.messages):
         return {"thinking": None}
     return {"thinking": {"type": "enabled", "budget_tokens": reasoning.budget_tokens}}

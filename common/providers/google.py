@@ -95,7 +95,7 @@ class Google:
         """See `Provider.stream`."""
         refuse_unsupported(self, request)
         deadline = asyncio.get_running_loop().time() + request.timeout_seconds
-        answer = Answer(self._complaints, shows_thoughts=request.reasoning is not None)
+        answer = Answer(self._complaints, shows_thoughts=request.shows_thoughts)
         events = EventBuffer()
         path, body = f"{resource(request.model)}:streamGenerateContent", generate_body(request)
         try:

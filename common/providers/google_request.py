@@ -223,7 +223,7 @@ def _thinking(reasoning: Reasoning | None) -> dict[str, Any]:
         told: dict[str, Any] = {"thinkingBudget": 0}
     else:
         told = {
-            "includeThoughts": True,
+            "includeThoughts": reasoning.is_shown,
             "thinkingBudget": reasoning.budget_tokens,
             "thinkingLevel": reasoning.effort,
         }

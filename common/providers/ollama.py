@@ -72,7 +72,7 @@ class Ollama:
         refuse_unsupported(self, request)
         deadline = asyncio.get_running_loop().time() + request.timeout_seconds
         complaints = self._complaints(request.model)
-        answer = Answer(complaints, shows_thoughts=request.reasoning is not None)
+        answer = Answer(complaints, shows_thoughts=request.shows_thoughts)
         buffer = LineBuffer()
         try:
             # The deadline is set around each wait and never across a `yield`: there it would strike

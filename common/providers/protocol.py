@@ -42,6 +42,11 @@ class ModelRequest:
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Parameters that this model knows by another name, as in `{"max_tokens": "max_completion_tokens"}`."""
 
+    @property
+    def shows_thoughts(self) -> bool:
+        """Whether the answer's thoughts are wanted beside it."""
+        return self.reasoning is not None and self.reasoning.is_shown
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
@@ -59,7 +64,7 @@ class Delta:
     """A piece of an answer. The last one carries `finish_reason`, and `usage` where the server counts.
 
     `finish_reason` is `stop`, `length`, `content_filter` or `tool_calls`. `thoughts` are no part of the answer and come
-    before the text beside them, from servers of other interfaces than OpenAI's, where the request says how to think;
+    before the text beside them, from servers of other interfaces than OpenAI's, where the request wants them shown;
     `signature` is the provider's own under those so far.
     """
 

@@ -22,7 +22,8 @@ from tests.unit.common.catalogs import catalog, settings
 from tests.unit.common.test_anthropic_events import block, delta, end, stop
 
 ASK = Message(role="user", content="Why?")
-OFF, FREELY = Reasoning(effort="none"), Reasoning()
+OFF, FREELY = Reasoning(effort="none", is_shown=False), Reasoning()
+HIDDEN = Reasoning(is_shown=False)
 WORDS = ReasoningControl(by="effort", efforts=("low", "high"))
 TOKENS = ReasoningControl(by="budget", least=1024, most=20_000)
 
@@ -37,13 +38,16 @@ TOKENS = ReasoningControl(by="budget", least=1024, most=20_000)
         (WORDS, Reasoning(effort="low", budget_tokens=30_000), Reasoning(effort="low")),
         (WORDS, FREELY, FREELY),
         (WORDS, OFF, OFF),
-        (WORDS.model_copy(update={"always": True}), OFF, Reasoning(effort="low")),
+        (WORDS, Reasoning(effort="none"), OFF),
+        (WORDS, HIDDEN, HIDDEN),
+        (TOKENS, HIDDEN, Reasoning(budget_tokens=8192, is_shown=False)),
+        (WORDS.model_copy(update={"always": True}), OFF, Reasoning(effort="low", is_shown=False)),
         (TOKENS, Reasoning(effort="high", budget_tokens=1500), Reasoning(budget_tokens=1500)),
         (TOKENS, Reasoning(budget_tokens=5), Reasoning(budget_tokens=1024)),
         (TOKENS, Reasoning(effort="max"), Reasoning(budget_tokens=20_000)),
         (TOKENS, FREELY, Reasoning(budget_tokens=8192)),
         (TOKENS, OFF, OFF),
-        (TOKENS.model_copy(update={"always": True}), OFF, Reasoning(budget_tokens=1024)),
+        (TOKENS.model_copy(update={"always": True}), OFF, Reasoning(budget_tokens=1024, is_shown=False)),
         (ReasoningControl(by="switch"), Reasoning(effort="low"), FREELY),
         (ReasoningControl(by="switch"), OFF, OFF),
     ],
@@ -109,6 +113,7 @@ def asking(reasoning: Reasoning, *messages: Message, **fields: Any) -> ModelRequ
         (Reasoning(budget_tokens=2000), {"type": "enabled", "budget_tokens": 2000}, "low"),
         (Reasoning(effort="high"), {"type": "adaptive", "display": "summarized"}, "high"),
         (FREELY, {"type": "adaptive", "display": "summarized"}, "low"),
+        (HIDDEN, {"type": "adaptive", "display": "omitted"}, "low"),
         (OFF, {"type": "disabled"}, "low"),
     ],
 )
@@ -146,6 +151,7 @@ def test_claude_goes_on_without_a_budget_in_a_turn_whose_thoughts_are_lost() -> 
     [
         (Reasoning(budget_tokens=2000), {"includeThoughts": True, "thinkingBudget": 2000}),
         (Reasoning(effort="high"), {"includeThoughts": True, "thinkingLevel": "high", "thinkingBudget": 7}),
+        (HIDDEN, {"includeThoughts": False, "thinkingBudget": 7}),
         (OFF, {"thinkingBudget": 0}),
     ],
 )
@@ -196,3 +202,9 @@ def test_gemini_s_and_ollama_s_thoughts_are_shown_where_they_were_asked_for() ->
     assert gemini.read(thought) == Delta(thoughts="Hm.")
     ollama = OllamaAnswer(OllamaComplaints("ollama"), shows_thoughts=True)
     assert ollama.read(b'{"done": false, "message": {"thinking": "Hm."}}') == Delta(thoughts="Hm.")
+
+
+def test_thoughts_are_wanted_of_who_was_told_to_think_and_not_to_hide_them() -> None:
+    assert asking(FREELY).shows_thoughts
+    assert not any(asking(reasoning).shows_thoughts for reasoning in (HIDDEN, OFF))
+    assert not ModelRequest("m", (ASK,)).shows_thoughts

@@ -64,6 +64,7 @@ def by_responses(**more: Any) -> Asked:
         (by_messages(thinking={"type": "disabled"}), Reasoning(effort="none"), None),
         (by_messages(thinking={"type": "between_tools"}), Reasoning(effort="none"), None),
         (by_messages(thinking={"type": "adaptive"}), Reasoning(), None),
+        (by_messages(thinking={"type": "adaptive", "display": "omitted"}), Reasoning(is_shown=False), None),
         (
             by_messages(thinking={"type": "adaptive"}, output_config={"effort": "max"}),
             Reasoning(effort="max"),
