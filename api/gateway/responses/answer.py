@@ -9,10 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from api.gateway.counting import reasoning_tokens_of, usage_of
+from api.gateway.faults import Fault
 from api.gateway.json_bytes import dumps
 from api.gateway.said import text_of, thoughts_of
 from common.contracts.calls import Usage
+from common.errors import BadUpstream
 from common.ids import uuid7
+from common.providers.length import MAX_ANSWER_CHARACTERS
 
 Json = dict[str, Any]
 
@@ -36,6 +39,8 @@ REPEATED: dict[str, Any] = {
     "prompt_cache_key": None,
 }
 TOOL_FIELDS = ("description", "parameters", "strict")
+# What an item takes beside its words.
+ITEM_CHARACTERS = 256
 
 
 def response(completion: Json, asked: Json, model: str) -> Json:
@@ -58,6 +63,7 @@ class ResponseStream:
         self._number = -1
         self._open: tuple[str, int] | None = None
         self._finish_reason = "stop"
+        self._characters = 0
 
     def begin(self) -> bytes:
         """What comes before the first token; sent as soon as the request was taken."""
@@ -68,7 +74,11 @@ class ResponseStream:
         )
 
     def feed(self, chunk: Json) -> bytes:
-        """The events that a chunk comes to; maybe none."""
+        """The events that a chunk comes to; maybe none.
+
+        Raises:
+            Fault: the response, all of which is said again at its end, is longer than any answer.
+        """
         events = self.begin()
         if chunk.get("usage"):
             self.document["usage"] = _usage(chunk["usage"])
@@ -117,6 +127,7 @@ class ResponseStream:
         return events
 
     def _think(self, text: str) -> bytes:
+        self._count(len(text))
         self._item["summary"][0]["text"] += text
         return self._told("response.reasoning_summary_text.delta", summary_index=0, delta=text)
 
@@ -129,6 +140,7 @@ class ResponseStream:
         return events
 
     def _say(self, text: str) -> bytes:
+        self._count(len(text))
         self._item["content"][0]["text"] += text
         return self._told("response.output_text.delta", content_index=0, delta=text, logprobs=[])
 
@@ -141,6 +153,7 @@ class ResponseStream:
 
         events = self._opened("function_call", call.get("index") or 0, opening)
         if arguments := function.get("arguments"):
+            self._count(len(arguments))
             self._item["arguments"] += arguments
             events += self._told("response.function_call_arguments.delta", delta=arguments)
         return events
@@ -175,7 +188,13 @@ class ResponseStream:
     def _index(self) -> int:
         return len(self.document["output"]) - 1
 
+    def _count(self, characters: int) -> None:
+        self._characters += characters
+        if self._characters > MAX_ANSWER_CHARACTERS:
+            raise Fault(BadUpstream(f"The model answered with more than {MAX_ANSWER_CHARACTERS} characters."))
+
     def _add(self, item: Json) -> bytes:
+        self._count(ITEM_CHARACTERS)
         self.document["output"].append(item)
         return self._event("response.output_item.added", output_index=self._index, item=item)
 

@@ -7,9 +7,10 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from api.gateway.faults import Fault
 from api.gateway.responses.answer import ResponseStream, response
 from api.gateway.responses.request import chat_request
-from common.errors import InvalidInput
+from common.errors import BadUpstream, InvalidInput
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}}
@@ -154,3 +155,26 @@ def test_a_stream_that_breaks_off_fails_and_keeps_what_was_said() -> None:
     assert failed["response"]["error"] == {"code": "server_error", "message": "gone"}
     for event in (raised, failed):
         EVENT.validate_python(event)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": "x" * 65_536},
+        {"reasoning_content": "x" * 65_536},
+        {"tool_calls": [{"index": 0, "function": {"arguments": "x" * 65_536}}]},
+        {"tool_calls": [{"index": index, "function": {"name": "f"}} for index in range(256)]},
+    ],
+    ids=["text", "thoughts", "arguments", "calls"],
+)
+def test_a_stream_without_end_is_broken_off_and_not_kept(delta: dict[str, Any]) -> None:
+    stream = ResponseStream({}, "m")
+
+    def go_on() -> None:
+        for _ in range(100):
+            stream.feed({"choices": [{"delta": delta}]})
+
+    with pytest.raises(Fault, match="more than 4194304 characters") as raised:
+        go_on()
+    assert isinstance(raised.value.error, BadUpstream)
+    assert b"response.failed" in stream.fail("bad_upstream", "It has no end.")
