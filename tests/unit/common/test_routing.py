@@ -122,7 +122,9 @@ def test_offline_only_local_models_are_asked(models: Catalog) -> None:
 
 def test_a_stand_in_that_fails_too_is_tried_again_and_then_given_up(models: Catalog) -> None:
     history = met(("openai-alone", "offline"), ("docker_modelrunner-small", "unavailable"))
-    assert isinstance(step(chain(models, "openai-alone"), history), Wait)
+    again = step(chain(models, "openai-alone"), history)
+    assert isinstance(again, Wait)
+    assert again.entry.id == "docker_modelrunner-small"
     tired = [history[0], *history[1:] * 3]
     assert isinstance(step(chain(models, "openai-alone"), tired), GiveUp)
 
@@ -146,6 +148,31 @@ def test_preferring_the_other_side_asks_it_first_and_the_named_model_after(model
     assert asked(step(chain(models), history)) == "openai-big"
     assert first(chain(models, "docker_modelrunner-small"), "cloud").id == "openai-big"
     assert first(chain(models), "cloud").id == first(chain(models), None).id == "openai-big"
+
+
+def test_what_is_on_the_preferred_side_already_is_asked_itself(models: Catalog) -> None:
+    other = {"unavailable": ("docker_modelrunner-phi3",)}
+    assert first(chain(models, "docker_modelrunner-small", fallbacks=other), "local").id == "docker_modelrunner-small"
+
+
+def test_without_a_preference_the_named_model_is_asked_wherever_it_is(models: Catalog) -> None:
+    assert first(chain(models, "docker_modelrunner-small"), None).id == "docker_modelrunner-small"
+
+
+def test_the_cloud_is_preferred_to_a_local_fallback_that_is_named_before_it(models: Catalog) -> None:
+    mixed = chain(models, "docker_modelrunner-small", fallbacks={"unavailable": ("docker_modelrunner-phi3", "other")})
+    assert first(mixed, "cloud").id == "anthropic-other"
+
+
+def test_each_model_has_its_own_attempts(models: Catalog) -> None:
+    history = met(*[("openai-big", "rate_limited")] * 3, ("anthropic-other", "rate_limited"))
+    again = step(chain(models), history)
+    assert isinstance(again, Wait)
+    assert again.entry.id == "anthropic-other"
+
+
+def test_a_model_that_left_the_chain_meanwhile_is_not_asked_again(models: Catalog) -> None:
+    assert asked(step(chain(models), met(("openai-gone", "unavailable")))) == "anthropic-other"
 
 
 def test_what_stands_in_is_the_named_local_models_else_the_default_ones(models: Catalog) -> None:
