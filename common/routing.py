@@ -211,21 +211,21 @@ def offline(entry: ModelEntry) -> Attempt:
 
 def _untried(chain: Chain, history: Sequence[Attempt]) -> tuple[ModelEntry, ...]:
     """Who may be asked after the last attempt, in order."""
-    last = history[-1]
-    if last.code == OFFLINE:
-        return _local_untried(chain, history)
-    error_class = CLASS_OF_CODE.get(last.code)
-    candidates = (*chain.fallbacks.get(error_class, ()),) if error_class else ()
-    if any(attempt.code == PREFERENCE for attempt in history) and error_class:
-        candidates = (chain.asked, *candidates)
+    error_class = CLASS_OF_CODE.get(history[-1].code)
+    candidates = (*_named(chain, history), *chain.fallbacks.get(error_class, ())) if error_class else ()
     if any(attempt.code == OFFLINE for attempt in history):
         candidates = tuple(entry for entry in (*candidates, *chain.stand_ins) if entry.local)
     return _not_in(history, candidates)
 
 
 def _local_untried(chain: Chain, history: Sequence[Attempt]) -> tuple[ModelEntry, ...]:
-    candidates = (*chain.fallbacks.get("unavailable", ()), *chain.stand_ins)
+    candidates = (*_named(chain, history), *chain.fallbacks.get("unavailable", ()), *chain.stand_ins)
     return _not_in(history, tuple(entry for entry in candidates if entry.local))
+
+
+def _named(chain: Chain, history: Sequence[Attempt]) -> tuple[ModelEntry, ...]:
+    """The model that was named, if another was preferred to it."""
+    return (chain.asked,) if any(attempt.code == PREFERENCE for attempt in history) else ()
 
 
 def _not_in(history: Sequence[Attempt], candidates: Sequence[ModelEntry]) -> tuple[ModelEntry, ...]:

@@ -60,6 +60,23 @@ def test_model_mapping_adds_aliases_and_moves_those_of_the_file(tmp_path: Path) 
     assert models.aliases_of("mock-a") == ("gpt4",)
 
 
+def test_available_local_models_are_in_the_catalog_and_keep_what_the_file_says_of_them(tmp_path: Path) -> None:
+    models = catalog(tmp_path, TWO_NAMES, available_local_models="qwen, docker_modelrunner-phi3:mini,")
+    assert list(models.entries)[2:] == ["docker_modelrunner-phi3:mini", "docker_modelrunner-qwen"]
+    assert models.resolve("docker_modelrunner-phi3:mini").parameters.temperature == 0.5
+
+
+def test_a_model_is_as_local_as_its_server_unless_its_entry_says_otherwise(tmp_path: Path) -> None:
+    text = """\
+        servers:
+          here: {base_url: "http://127.0.0.1:1", local: true}
+          away: {base_url: "http://127.0.0.1:2"}
+        defaults: {models: [here-a]}
+        models: {here-a: , here-b: {local: false}, away-a: }
+    """
+    assert [entry.local for entry in catalog(tmp_path, text).entries.values()] == [True, False, False]
+
+
 @pytest.mark.parametrize("model_id", ["docker_modelrunner-phi3:mini", "docker_modelrunner-ai/gemma@2", "mock-anything"])
 def test_servers_that_take_any_name_need_no_entry(tmp_path: Path, model_id: str) -> None:
     entry = catalog(tmp_path).resolve(model_id)

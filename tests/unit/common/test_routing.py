@@ -175,6 +175,23 @@ def test_a_model_that_left_the_chain_meanwhile_is_not_asked_again(models: Catalo
     assert asked(step(chain(models), met(("openai-gone", "unavailable")))) == "anthropic-other"
 
 
+def test_a_local_model_that_was_named_answers_when_the_preferred_cloud_cannot_be_reached(models: Catalog) -> None:
+    named = chain(models, "docker_modelrunner-small")
+    history = met(("docker_modelrunner-small", "preference"))
+    assert has_local_alternative(named, history)
+    assert asked(step(named, [*history, *met(("openai-big", "offline"))])) == "docker_modelrunner-small"
+
+
+def test_an_error_without_a_chain_ends_a_call_with_a_preference_too(models: Catalog) -> None:
+    history = met(("openai-big", "preference"), ("docker_modelrunner-small", "upstream_rejected"))
+    assert isinstance(step(chain(models), history), GiveUp)
+
+
+def test_once_offline_no_cloud_is_asked_when_the_local_models_fail_too(models: Catalog) -> None:
+    history = met(("openai-big", "offline"), *[("docker_modelrunner-small", "unavailable")] * 3)
+    assert isinstance(step(chain(models), history), GiveUp)
+
+
 def test_what_stands_in_is_the_named_local_models_else_the_default_ones(models: Catalog) -> None:
     named = stand_ins(models, "phi3:mini", ["docker_modelrunner-small", "phi3:mini", ""])
     assert [entry.id for entry in named] == ["docker_modelrunner-phi3:mini", "docker_modelrunner-small"]
