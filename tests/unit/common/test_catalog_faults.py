@@ -73,6 +73,10 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
     assert fault(tmp_path, text) == "models.yaml:1: holds `defaults` and `models`, and nothing else"
 
 
+def test_what_is_no_yaml_is_named_with_its_line(tmp_path: Path) -> None:
+    assert fault(tmp_path, "defaults:\n  models: [mock-a]\nmodels: {mock-a: ]\n").startswith("models.yaml:3: ")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.yaml: cannot be read"):
         load_catalog(settings(ultra_models_path=tmp_path / "absent.yaml"))

@@ -49,6 +49,7 @@ def test_the_verdict_names_the_models_again() -> None:
     assert [place["model"] for place in outcome.result["ranking"]] == [by_label["B"], by_label["A"]]
     assert outcome.result["parsed"] is True
     assert "All say scattering." in outcome.text
+    assert "Disagreements" not in outcome.text, "there are none"
 
 
 def test_a_letter_that_was_never_given_out_is_not_ranked() -> None:

@@ -35,6 +35,12 @@ def test_what_small_models_write_is_understood(text: str) -> None:
     assert parse(text, Shape) == Shape(name="x", size=3)
 
 
+def test_the_document_is_found_among_pieces_of_another_shape() -> None:
+    text = 'Not {"kind": "this"} but {"name": "x", "size": 3}, or [1, 2].'
+    assert parse(text, Shape) == Shape(name="x", size=3)
+    assert read(text, SHAPE)["name"] == "x"
+
+
 @pytest.mark.parametrize("text", ["", "no idea", '{"name": "x"}', '{"name": "x", "size": "big"}', "[1, 2]"])
 def test_what_is_not_there_is_not_made_up(text: str) -> None:
     assert parse(text, Shape) is None
