@@ -85,7 +85,7 @@ return 0
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """One circuit as this process last saw it. `opens_at` is of the monotonic clock."""
+    """One circuit as this process last saw it. `probe_at` is of the monotonic clock."""
 
     failures: int
     is_open: bool

@@ -36,7 +36,7 @@ class Spending:
     async def known(self, key: str, period: BudgetPeriod) -> int:
         """Billionths of a dollar that are known to be spent; 0 while nothing is known. Never raises."""
         name = (key, period.name)
-        if time.monotonic() >= self._asked_at.get(name, 0.0) + FRESH_SECONDS and name not in self._asking:
+        if time.monotonic() >= self._asked_at.get(name, -FRESH_SECONDS) + FRESH_SECONDS and name not in self._asking:
             self._asking[name] = asyncio.create_task(self._refresh(name, period))
         if name not in self._known and name in self._asking:
             await asyncio.shield(self._asking[name])
