@@ -85,10 +85,10 @@ async def test_a_server_that_never_ends_is_left_at_the_deadline(subject: Subject
 
 
 async def test_the_deadline_does_not_strike_a_consumer_that_is_busy_elsewhere(troubled: Troubled) -> None:
-    stream = troubled.provider.stream(troubled.endless(timeout_seconds=0.3))
+    stream = troubled.provider.stream(troubled.endless(timeout_seconds=2.0))  # a process may have to start first
     async with aclosing(stream):
         assert (await anext(stream)).text
-        await asyncio.sleep(0.5)  # past the deadline, and not the adapter's to interrupt
+        await asyncio.sleep(2.2)  # past the deadline, and not the adapter's to interrupt
         with pytest.raises(Timeout):
             await exhaust(stream)
 
