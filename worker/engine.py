@@ -19,7 +19,7 @@ from common.events import EventSink
 from common.fleet.queues import own_queue
 from common.ids import uuid7
 from common.lanes import Lane
-from common.providers.storable import storable
+from common.storable import storable
 from common.telemetry.port import SILENT, Telemetry
 from worker.replay import NextRound, RecordedCall, replay
 from worker.store import Store

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from api.auth import Caller
 from api.gateway.asked import parse
 from api.gateway.client import Client
+from api.gateway.exchange import NOTHING
 from api.gateway.generating import require_json
 from api.gateway.json_bytes import dumps
 from api.gateway.kinds import CHAT
@@ -12,10 +13,7 @@ from api.gateway.limited import Limited
 from api.gateway.virtual import OWNERS
 from api.gateway.ways import Ways
 from common.catalog.catalog import Catalog
-from common.contracts.calls import Usage
 from common.errors import NotFound
-
-NOTHING = Usage()
 
 
 class TokenCounting:

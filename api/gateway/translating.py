@@ -47,7 +47,10 @@ class Translating:
             return await self._vectors(asked, entry)
         provider, request = await self._prepare(asked, entry)
         started = time.perf_counter()
-        completion = await joined(_paced(provider, request))
+        try:
+            completion = await joined(_paced(provider, request))
+        except ProviderError as error:  # it has no end
+            raise Fault(error) from error
         waited_seconds = time.perf_counter() - started
         document = answer_document(asked.kind, entry.id, completion)
         return Whole(document, completion.usage, None, waited_seconds)

@@ -43,15 +43,19 @@ class Ways:
 
     def to(self, entry: ModelEntry) -> Way:
         """Pass through where the model's server speaks our interface, else through its adapter; in line if need be."""
-        if isinstance(entry, LocalModel) and not self._settings.use_mock:
+        if self._is_contained(entry):
             return self._contained
         way = self._straight(entry.provider)
         return way if entry.slots is None else Slotted(way, self._slots)
 
     def counting(self, entry: ModelEntry) -> Translating | None:
         """The way to what counts a prompt's tokens, which takes no slot; None if no server of this model's does."""
-        is_contained = isinstance(entry, LocalModel) and not self._settings.use_mock
-        return self._translating if not is_contained and self._straight(entry.provider) is self._translating else None
+        if self._is_contained(entry) or self._straight(entry.provider) is not self._translating:
+            return None
+        return self._translating
+
+    def _is_contained(self, entry: ModelEntry) -> bool:
+        return isinstance(entry, LocalModel) and not self._settings.use_mock
 
     def _straight(self, provider: str) -> Way:
         server = self._catalog().servers.get(provider)

@@ -12,7 +12,7 @@ from cli.printable import printable
 from common.errors import BadUpstream, ProviderError, Timeout, Unavailable, UpstreamDenied, UpstreamRejected
 from common.providers.http import Proxies, http_client
 from common.providers.ndjson import LineBuffer, LineTooLong
-from common.providers.storable import storable
+from common.storable import storable
 
 ANSWER_SECONDS = 15.0
 # Servers report several times a second while they download. To check what has come they read it all again

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from common.storable import storable
+
 # Labels of every container of ours. One that carries another installation's is never touched.
 LABEL_INSTALLATION = "ultra.installation"
 LABEL_NODE = "ultra.node"
@@ -39,11 +41,6 @@ MAX_SECONDS = 1e9
 Bytes = Annotated[int, Field(ge=0, le=MAX_BYTES)]
 Calls = Annotated[int, Field(ge=0, le=MAX_CALLS)]
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
-
-
-def storable(text: str) -> str:
-    """The text without NUL, which Postgres does not take."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class State(StrEnum):

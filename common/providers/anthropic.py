@@ -27,7 +27,7 @@ from common.providers.protocol import (
     ModelRequest,
     refuse_unsupported,
 )
-from common.providers.storable import storable
+from common.storable import storable
 
 # The last version of the API with `temperature` and `top_p`, which the models that have them still take. In
 # the SDK's own, 2026-10-21, either is an error, whatever the model. Servers of others know this one best.

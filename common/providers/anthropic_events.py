@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from common.contracts.calls import Usage
 from common.errors import BadUpstream, ContentRefused
 from common.providers.protocol import Delta, ToolCallDelta
-from common.providers.storable import StorableStream, storable
+from common.storable import StorableStream, storable
 
 FINISH_REASONS = {
     "end_turn": "stop",

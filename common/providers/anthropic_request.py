@@ -15,7 +15,7 @@ import orjson
 
 from common.contracts.messages import ImagePart, Message, Part, TextPart, Tool, ToolCall
 from common.providers.protocol import ModelRequest
-from common.providers.storable import storable
+from common.storable import storable
 
 # Anthropic demands a limit. The oldest models it serves write no more than this, so it suits them all, and
 # it is some 3,000 words; an entry or a call that wants more says so.

@@ -21,7 +21,7 @@ from common.errors import (
 )
 from common.providers.ansi import without_escapes
 from common.providers.command import Ended, RunningCommand, running
-from common.providers.storable import storable
+from common.storable import storable
 
 NAME = "docker_modelrunner"
 

@@ -18,7 +18,7 @@ from common.errors import (
     UpstreamModelMissing,
     UpstreamRejected,
 )
-from common.providers.storable import storable
+from common.storable import storable
 
 # Enough for the sentence that helps; servers have sent whole HTML pages, and prompts back.
 MAX_DETAIL_CHARACTERS = 400

@@ -32,7 +32,7 @@ from common.providers.protocol import (
     refuse_unsupported,
 )
 from common.providers.sse import EventBuffer, EventTooLong
-from common.providers.storable import storable
+from common.storable import storable
 
 API_VERSION = "v1beta"  # v1 has neither tools nor schemas
 

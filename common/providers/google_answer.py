@@ -14,7 +14,7 @@ from common.errors import BadUpstream, ContentRefused
 from common.providers.foreign_errors import presentable
 from common.providers.google_errors import Complaints, error_in
 from common.providers.protocol import Delta, ToolCallDelta
-from common.providers.storable import StorableStream, storable
+from common.storable import StorableStream, storable
 
 # MALFORMED_FUNCTION_CALL and the many others are no end of an answer, and neither is what we do not know.
 FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"}

@@ -18,7 +18,7 @@ from common.contracts.messages import ImagePart, Message, TextPart, Tool, ToolCa
 from common.contracts.reasoning import Reasoning
 from common.errors import Unsupported, UpstreamRejected
 from common.providers.protocol import ModelRequest
-from common.providers.storable import storable
+from common.storable import storable
 
 # Sampling parameters by their names here; a catalog entry may rename them once more.
 NAMES = {

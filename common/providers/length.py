@@ -21,8 +21,17 @@ class Length:
         Raises:
             BadUpstream: with it the answer is longer than MAX_ANSWER_CHARACTERS.
         """
-        self._characters += len(delta.text) + len(delta.thoughts)
+        characters = len(delta.text) + len(delta.thoughts)
         for piece in delta.tool_calls:
-            self._characters += PIECE_CHARACTERS + len(piece.id or "") + len(piece.name or "") + len(piece.arguments)
+            characters += PIECE_CHARACTERS + len(piece.id or "") + len(piece.name or "") + len(piece.arguments)
+        self.count(characters)
+
+    def count(self, characters: int) -> None:
+        """Count so many, of which the answer has got longer.
+
+        Raises:
+            BadUpstream: with them it is longer than MAX_ANSWER_CHARACTERS.
+        """
+        self._characters += characters
         if self._characters > MAX_ANSWER_CHARACTERS:
             raise BadUpstream(f"The model answered with more than {MAX_ANSWER_CHARACTERS} characters.")

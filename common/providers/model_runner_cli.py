@@ -18,7 +18,7 @@ from common.providers.protocol import (
     ModelRequest,
     refuse_unsupported,
 )
-from common.providers.storable import storable
+from common.storable import storable
 
 # As long as `docker` takes to find its plugin and the plugin its runner, on a machine that sleeps.
 LIST_TIMEOUT_SECONDS = 10.0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from common.contracts.messages import Message
 from common.errors import ContextTooLong, Unsupported, UpstreamRejected
-from common.providers.storable import storable
+from common.storable import storable
 
 # Longer than any local model reads, and no burden on a machine.
 MAX_PROMPT_BYTES = 4 * 1024 * 1024

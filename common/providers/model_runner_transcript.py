@@ -17,7 +17,7 @@ from common.contracts.calls import Usage
 from common.errors import BadUpstream
 from common.providers.ansi import EscapeFilter
 from common.providers.docker_model import NAME, missing
-from common.providers.storable import StorableStream
+from common.storable import StorableStream
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 

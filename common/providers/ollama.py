@@ -31,7 +31,7 @@ from common.providers.protocol import (
     ModelRequest,
     refuse_unsupported,
 )
-from common.providers.storable import storable
+from common.storable import storable
 
 LIST_TIMEOUT_SECONDS = 10.0
 

@@ -9,7 +9,7 @@ from common.contracts.calls import Usage
 from common.errors import BadUpstream
 from common.providers.ollama_errors import Complaints
 from common.providers.protocol import Delta, ToolCallDelta
-from common.providers.storable import StorableStream, storable
+from common.storable import StorableStream, storable
 
 # `load` and `unload` are the other two: the server says them of a model that was told to say nothing.
 FINISH_REASONS = {"stop": "stop", "length": "length"}

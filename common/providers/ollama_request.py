@@ -12,7 +12,7 @@ import orjson
 from common.contracts.messages import ImagePart, Message, Tool, ToolCall
 from common.errors import Unsupported
 from common.providers.protocol import EmbeddingRequest, ModelRequest
-from common.providers.storable import storable
+from common.storable import storable
 
 # What an entry's `extra` may set beside the messages; all other names are a model's options.
 TOP_LEVEL_FIELDS = frozenset({"format", "keep_alive", "think", "truncate", "shift", "logprobs", "top_logprobs"})

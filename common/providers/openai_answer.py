@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from common.contracts.calls import Usage
 from common.errors import BadUpstream, ContentRefused
 from common.providers.protocol import Delta, Embeddings, ToolCallDelta
-from common.providers.storable import StorableStream, storable
+from common.storable import StorableStream, storable
 
 FINISH_REASONS = {
     "stop": "stop",

@@ -5,7 +5,7 @@ from typing import Any
 from common.contracts.messages import ImagePart, Message, Part, Tool
 from common.contracts.reasoning import Reasoning, effort_of
 from common.providers.protocol import EmbeddingRequest, ModelRequest
-from common.providers.storable import storable
+from common.storable import storable
 
 CHOICES = frozenset({"auto", "none", "required"})
 

@@ -27,9 +27,21 @@ async def event(exchange: Exchange, kind: str, **fields: Any) -> None:
 
 async def begin(exchange: Exchange) -> None:
     """The message, and its first block."""
+    await _begin_with(exchange, {"type": "text", "text": ""})
+
+
+async def begin_thinking(exchange: Exchange, thinking: str, signature: str) -> None:
+    """The message, and a first block in which the model thinks."""
+    await _begin_with(exchange, {"type": "thinking", "thinking": "", "signature": ""})
+    for name, piece in (("thinking", thinking), ("signature", signature)):
+        await event(exchange, "content_block_delta", index=0, delta={"type": f"{name}_delta", name: piece})
+    await event(exchange, "content_block_stop", index=0)
+
+
+async def _begin_with(exchange: Exchange, block: dict[str, str]) -> None:
     await exchange.begin()
     await event(exchange, "message_start", message={"usage": {"input_tokens": 3, "output_tokens": 1}})
-    await event(exchange, "content_block_start", index=0, content_block={"type": "text", "text": ""})
+    await event(exchange, "content_block_start", index=0, content_block=block)
 
 
 async def say(exchange: Exchange, text: str) -> None:

@@ -15,7 +15,7 @@ from api.gateway.said import text_of, thoughts_of
 from common.contracts.calls import Usage
 from common.errors import BadUpstream
 from common.ids import uuid7
-from common.providers.length import MAX_ANSWER_CHARACTERS
+from common.providers.length import Length
 
 Json = dict[str, Any]
 
@@ -63,7 +63,7 @@ class ResponseStream:
         self._number = -1
         self._open: tuple[str, int] | None = None
         self._finish_reason = "stop"
-        self._characters = 0
+        self._length = Length()
 
     def begin(self) -> bytes:
         """What comes before the first token; sent as soon as the request was taken."""
@@ -189,9 +189,10 @@ class ResponseStream:
         return len(self.document["output"]) - 1
 
     def _count(self, characters: int) -> None:
-        self._characters += characters
-        if self._characters > MAX_ANSWER_CHARACTERS:
-            raise Fault(BadUpstream(f"The model answered with more than {MAX_ANSWER_CHARACTERS} characters."))
+        try:
+            self._length.count(characters)
+        except BadUpstream as error:
+            raise Fault(error) from error
 
     def _add(self, item: Json) -> bytes:
         self._count(ITEM_CHARACTERS)

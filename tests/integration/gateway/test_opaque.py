@@ -30,16 +30,9 @@ async def gemini_calls(exchange: Exchange) -> None:
 
 
 async def claude_calls(exchange: Exchange) -> None:
-    event = messages_server.event
-    await exchange.begin()
-    await event(exchange, "message_start", message={"usage": {"input_tokens": 3, "output_tokens": 1}})
-    begun = {"type": "thinking", "thinking": "", "signature": ""}
-    await event(exchange, "content_block_start", index=0, content_block=begun)
-    for name in ("thinking", "signature"):
-        await event(exchange, "content_block_delta", index=0, delta={"type": f"{name}_delta", name: THOUGHT[name]})
-    await event(exchange, "content_block_stop", index=0)
+    await messages_server.begin_thinking(exchange, THOUGHT["thinking"], THOUGHT["signature"])
     call = {"type": "tool_use", "id": "t1", "name": "now", "input": {}}
-    await event(exchange, "content_block_start", index=1, content_block=call)
+    await messages_server.event(exchange, "content_block_start", index=1, content_block=call)
     await messages_server.finish(exchange, "tool_use")
 
 

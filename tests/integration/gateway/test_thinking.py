@@ -10,7 +10,7 @@ import pytest
 
 from common.settings import Settings
 from tests.contract.exchange import Exchange
-from tests.contract.messages_server import MessagesServer, event, finish
+from tests.contract.messages_server import MessagesServer, begin_thinking, event, finish
 from tests.integration.api.serving import serving
 
 ASK: Any = {"role": "user", "content": "What time is it?"}
@@ -24,13 +24,7 @@ async def claude_thinks(exchange: Exchange) -> None:
     if exchange.path.endswith("/count_tokens"):
         await exchange.answer(200, {"input_tokens": 14}, content_type="application/json")
         return
-    await exchange.begin()
-    await event(exchange, "message_start", message={"usage": {"input_tokens": 3, "output_tokens": 1}})
-    begun = {"type": "thinking", "thinking": "", "signature": ""}
-    await event(exchange, "content_block_start", index=0, content_block=begun)
-    for name in ("thinking", "signature"):
-        await event(exchange, "content_block_delta", index=0, delta={"type": f"{name}_delta", name: THOUGHT[name]})
-    await event(exchange, "content_block_stop", index=0)
+    await begin_thinking(exchange, THOUGHT["thinking"], THOUGHT["signature"])
     await event(exchange, "content_block_start", index=1, content_block={"type": "text", "text": ""})
     await event(exchange, "content_block_delta", index=1, delta={"type": "text_delta", "text": "I look."})
     await event(exchange, "content_block_stop", index=1)

@@ -62,6 +62,11 @@ async def silence(_: web.Request) -> web.Response:
     raise AssertionError
 
 
+async def begin_and_fall_silent(request: web.Request) -> web.StreamResponse:
+    await web.StreamResponse().prepare(request)
+    return await silence(request)
+
+
 @pytest.mark.parametrize(
     ("oldest", "newest", "spoken"), [("1.12", "1.41", "v1.41"), ("1.24", "1.47", "v1.47"), ("1.44", "1.99", "v1.51")]
 )
@@ -136,13 +141,8 @@ async def test_an_engine_that_dies_in_the_middle_of_an_answer_is_away(tmp_path: 
 
 
 async def test_events_that_do_not_end_when_they_should_mean_an_engine_that_is_away(tmp_path: Path) -> None:
-    async def never_end(request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse()
-        await answer.prepare(request)
-        return await silence(request)
-
     socket = tmp_path / "socket"
-    async with serving(never_end, socket), asking(socket, patience_seconds=0.2) as engine:
+    async with serving(begin_and_fall_silent, socket), asking(socket, patience_seconds=0.2) as engine:
         began = time.time()
         with pytest.raises(EngineAway):
             async for _ in engine.changes("any", began, began + 0.1):
@@ -180,13 +180,8 @@ async def test_an_engine_whose_clock_is_ahead_is_not_asked_for_events_without_a_
 
 
 async def test_a_log_that_is_followed_and_falls_silent_means_an_engine_that_is_away(tmp_path: Path) -> None:
-    async def fall_silent(request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse()
-        await answer.prepare(request)
-        return await silence(request)
-
     socket = tmp_path / "socket"
-    async with serving(fall_silent, socket), asking(socket, silence_seconds=0.2) as engine:
+    async with serving(begin_and_fall_silent, socket), asking(socket, silence_seconds=0.2) as engine:
         with pytest.raises(EngineAway):
             async for _ in engine.logs("any", tail=1, follow=True):
                 pass

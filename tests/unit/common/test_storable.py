@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.providers.storable import StorableStream, storable
+from common.storable import StorableStream, storable
 
 # Hypothesis leaves surrogates out unless it is asked for them.
 ANY_TEXT = st.text(st.characters(exclude_categories=()))

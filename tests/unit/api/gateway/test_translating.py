@@ -14,7 +14,8 @@ from api.gateway.faults import Fault
 from api.gateway.kinds import CHAT
 from api.gateway.translating import LONGEST_ANSWER_SECONDS, Translating
 from common.catalog.entry import ModelEntry
-from common.errors import Timeout
+from common.errors import BadUpstream, Timeout
+from common.providers.length import MAX_ANSWER_CHARACTERS
 from common.providers.mock import MockProvider
 from common.providers.protocol import Delta, ModelRequest, Provider
 from common.providers.registry import Providers
@@ -26,14 +27,15 @@ ENTRY = ModelEntry.model_validate({"id": "mock-a"})
 class Adapter(MockProvider):
     """Says a word, and either stops or falls silent. Keeps how long it was given."""
 
-    def __init__(self, *, falls_silent: bool = False) -> None:
+    def __init__(self, word: str = "Wet.", *, falls_silent: bool = False) -> None:
         super().__init__()
+        self.word = word
         self.falls_silent = falls_silent
         self.given_seconds: list[float] = []
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         self.given_seconds.append(request.timeout_seconds)
-        yield Delta("Wet.")
+        yield Delta(self.word)
         if self.falls_silent:
             await asyncio.Event().wait()
         yield Delta(finish_reason="stop")
@@ -79,3 +81,10 @@ async def test_one_that_falls_silent_has_timed_out(tmp_path: Path) -> None:
         with pytest.raises(Fault, match=r"mock was silent for 0\.05 s") as caught:
             await answering
         assert isinstance(caught.value.error, Timeout)
+
+
+async def test_one_without_end_is_a_fault_of_its_server_that_others_may_make_good(tmp_path: Path) -> None:
+    way = Translating(OneAdapter(tmp_path, Adapter("x" * (MAX_ANSWER_CHARACTERS + 1))))
+    with pytest.raises(Fault) as caught:
+        await way.whole(asked(), ENTRY)
+    assert isinstance(caught.value.error, BadUpstream)
