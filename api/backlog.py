@@ -2,7 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from api.database import Database
@@ -40,13 +42,17 @@ class Backlog:
         self._clock = clock
         self._queued = 0
         self._owners: dict[str, Held] = {}
-        # owners of those let in while a count is on its way
-        self._admitted: list[str] = []
+        # owners of those let in and not stored yet, and of those that a count under way may have missed
+        self._arriving: Counter[str] = Counter()
+        self._missed: Counter[str] = Counter()
         self._pace = Pace()
         self._counted_at: float | None = None
 
-    def admit(self, owner: str) -> Lane | None:
-        """Let one more in; returns the lane to ring for it in, or None if others of its owner come first.
+    @contextmanager
+    def admit(self, owner: str) -> Iterator[Lane | None]:
+        """Let one more in, which is stored before the context ends.
+
+        Gives the lane to ring for it in, or None if others of its owner come first.
 
         Raises:
             Busy: as many wait as may, of everybody's or of this owner's. Says when to come again.
@@ -61,8 +67,16 @@ class Backlog:
             )
         self._queued += 1
         held.queued += 1
-        self._admitted.append(owner)
-        live = held.queued + held.running
+        self._arriving[owner] += 1
+        self._missed[owner] += 1
+        try:
+            yield self._lane(held.queued + held.running)
+        finally:
+            self._arriving[owner] -= 1
+            if not self._arriving[owner]:
+                del self._arriving[owner]
+
+    def _lane(self, live: int) -> Lane | None:
         if live > self._places:
             return None
         return Lane.FRONT if live <= FRONT_JOBS else Lane.BACK
@@ -70,8 +84,8 @@ class Backlog:
     async def count(self) -> None:
         """Count again; keeps the last figures while Postgres is away."""
         before, asked_at = self._queued, self._clock()
-        # Who comes in while we count may be in the count or not: better counted twice than not at all.
-        self._admitted = []
+        # Who is stored while we count may be in the count or not: better counted twice than not at all.
+        self._missed = self._arriving.copy()
         try:
             rows = await self._database.fetch(jobs.count_by_owner())
         except DependencyDown as error:
@@ -82,6 +96,6 @@ class Backlog:
         if self._counted_at is not None:
             self._pace.observe(before - waiting, asked_at - self._counted_at)
         self._counted_at = asked_at
-        self._queued = waiting + len(self._admitted)
-        for owner in self._admitted:
-            self._owners.setdefault(owner, Held()).queued += 1
+        self._queued = waiting + self._missed.total()
+        for owner, count in self._missed.items():
+            self._owners.setdefault(owner, Held()).queued += count

@@ -150,11 +150,11 @@ class Submissions:
             Busy: too many jobs wait, or too many of this owner's.
             DependencyDown: Postgres is away. The job may be stored all the same; the key finds it again.
         """
-        lane = self._backlog.admit(owner)
-        job_id = uuid7()
-        analysis = resolve(request, self._catalog(), self._patterns(), job_id)
-        request_hash = fingerprint(request) if idempotency_key else None
-        return await self._store(Submission(job_id, owner, analysis, idempotency_key, request_hash, lane=lane))
+        with self._backlog.admit(owner) as lane:
+            job_id = uuid7()
+            analysis = resolve(request, self._catalog(), self._patterns(), job_id)
+            request_hash = fingerprint(request) if idempotency_key else None
+            return await self._store(Submission(job_id, owner, analysis, idempotency_key, request_hash, lane=lane))
 
     async def infer(
         self, request: InferenceRequest, entry: LocalModel, *, owner: str, idempotency_key: str | None
@@ -163,13 +163,13 @@ class Submissions:
 
         It is begun by a worker that can make the call too: somebody waits.
         """
-        lane = self._backlog.admit(owner)
-        job_id = uuid7()
-        analysis = analysis_of(request, entry, str(job_id))
-        request_hash = fingerprint(request) if idempotency_key else None
-        return await self._store(
-            Submission(job_id, owner, analysis, idempotency_key, request_hash, lane=lane, queue=entry.queue)
-        )
+        with self._backlog.admit(owner) as lane:
+            job_id = uuid7()
+            analysis = analysis_of(request, entry, str(job_id))
+            request_hash = fingerprint(request) if idempotency_key else None
+            return await self._store(
+                Submission(job_id, owner, analysis, idempotency_key, request_hash, lane=lane, queue=entry.queue)
+            )
 
     async def retry(self, row: Row, *, idempotency_key: str | None) -> Accepted:
         """Store the ended job of this row again, as a new job of the same owner; the old one stays as it is.
@@ -181,10 +181,10 @@ class Submissions:
         owner, job_id = row["owner"], uuid7()
         analysis = again(row, self._catalog(), job_id)
         request_hash = retry_fingerprint(row["id"]) if idempotency_key else None
-        lane = self._backlog.admit(owner)
-        return await self._store(
-            Submission(job_id, owner, analysis, idempotency_key, request_hash, retry_of=row["id"], lane=lane)
-        )
+        with self._backlog.admit(owner) as lane:
+            return await self._store(
+                Submission(job_id, owner, analysis, idempotency_key, request_hash, retry_of=row["id"], lane=lane)
+            )
 
     async def _store(self, submission: Submission) -> Accepted:
         started_ns = time.time_ns()
