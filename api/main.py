@@ -9,7 +9,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from api import errors, openapi
+from api import docs_page, errors, openapi
 from api.auth import is_key_required
 from api.bodies import BodyLimit
 from api.gateway.app import is_for_gateway
@@ -67,6 +67,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry=NO_TELEMETRY,
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     routers = [routes.router for routes in (analyses, jobs, catalog, fleet, inference, usage, health)]
     errors.install(app, [route for router in routers for route in router.routes])
@@ -74,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in routers:
         app.include_router(router)
     app.add_api_route("/", start_page, include_in_schema=False)
+    docs_page.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
     if names is not None:
@@ -85,7 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 async def start_page() -> Response:
     """People who open the bare address want to know what this is."""
-    return RedirectResponse("/docs")
+    return RedirectResponse(docs_page.PAGE)
 
 
 def host_names(settings: Settings) -> frozenset[str]:

@@ -17,8 +17,12 @@ fatal = Path(os.environ["FATAL"])
 load = Store.load_job
 
 
+def is_fatal(job_id: UUID) -> bool:
+    return str(job_id) in fatal.read_text()
+
+
 async def load_or_die(store: Store, job_id: UUID) -> Any:
-    if str(job_id) in fatal.read_text():
+    if is_fatal(job_id):
         os.kill(os.getpid(), signal.SIGKILL)
     return await load(store, job_id)
 
