@@ -99,7 +99,8 @@ def _bound(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
-        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+        message = f"Cannot listen on {host} port {port} ({error.strerror}): choose others with --host and --port."
+        raise ConfigError(message) from error
     return bound
 
 
