@@ -157,5 +157,7 @@ def are_all_running(row: RowMapping) -> bool:
     return bool(row["calls"]) and all(call["status"] == "running" for call in row["calls"])
 
 
-def is_attempt(number: int, row: RowMapping) -> bool:
-    return any(call["status"] == "running" and call["attempt"] == number for call in row["calls"] or [])
+def is_alone_at_attempt(number: int, row: RowMapping) -> bool:
+    """Whether all calls but one are done, and that one is being made for this time."""
+    live = [call for call in row["calls"] or [] if call["status"] in ("queued", "running")]
+    return [(call["status"], call["attempt"]) for call in live] == [("running", number)]

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from common.database import calls, jobs
 from common.events import CANCEL_CHANNEL
-from tests.integration.engine.stack import Desk, Workers, are_all_running, is_attempt, is_running
+from tests.integration.engine.stack import Desk, Workers, are_all_running, is_alone_at_attempt, is_running
 
 SLOW = "mock-slow-a"
 
@@ -124,7 +124,7 @@ async def test_a_call_that_kills_its_workers_is_given_up(desk: Desk, team: Worke
     job_id = await desk.submit("mock-minute", "mock-a", merge=False)
     for attempt in (1, 2):
         victim = team.start(ULTRA_MAX_ATTEMPTS="2")
-        await desk.until(job_id, partial(is_attempt, attempt))
+        await desk.until(job_id, partial(is_alone_at_attempt, attempt))  # nobody else is to die with it
         victim.send_signal(signal.SIGKILL)
         victim.wait(10)
     team.start(ULTRA_MAX_ATTEMPTS="2")
