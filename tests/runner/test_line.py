@@ -76,7 +76,7 @@ async def test_a_slot_given_to_one_who_has_just_left_goes_to_the_next() -> None:
     await asyncio.gather(first_task, leaving, third, return_exceptions=True)
     assert leaving.cancelled()
     assert order == [3]
-    await asyncio.wait_for(line.drained(), 1)
+    await asyncio.wait_for(line.drained(), 10)
 
 
 async def test_a_closed_line_refuses_who_waits_and_lets_finish_who_has_a_slot() -> None:
@@ -93,7 +93,7 @@ async def test_a_closed_line_refuses_who_waits_and_lets_finish_who_has_a_slot() 
     assert not drained.done()
     go.set()
     await running
-    await asyncio.wait_for(drained, 1)
+    await asyncio.wait_for(drained, 10)
 
 
 async def test_idle_is_counted_from_the_end_of_the_last_call() -> None:

@@ -16,7 +16,7 @@ LARGE = b"x" * 16 * 1024 * 1024
 
 
 class Hasty(BoundedHttp):
-    silent_seconds = 0.5
+    silent_seconds = 1.0
 
 
 async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:

@@ -91,7 +91,7 @@ async def test_a_reader_sleeps_until_something_is_new() -> None:
     await asyncio.sleep(0)
     assert not sleeping.done()
     channel.wake()
-    assert await asyncio.wait_for(sleeping, 1) == b""
+    assert await asyncio.wait_for(sleeping, 10) == b""
 
 
 async def test_a_client_that_takes_nothing_is_let_go() -> None:
@@ -109,4 +109,4 @@ async def test_a_client_that_takes_nothing_is_let_go() -> None:
     await held.wait()
     reader.drop_if_stuck(30)
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(writing, 1)
+        await asyncio.wait_for(writing, 10)

@@ -14,9 +14,9 @@ from worker.loop_thread import LoopThread
 from worker.silence import LONGEST_PAUSE_SECONDS, Silence
 from worker.threads import Threads
 
-PATIENCE_SECONDS = 0.2
+PATIENCE_SECONDS = 0.5
 # Several times the patience: who gives up has done so by then.
-A_WHILE_SECONDS = 0.7
+A_WHILE_SECONDS = 1.75
 # Only a failure waits this long.
 LONG_SECONDS = 20
 
