@@ -30,8 +30,9 @@ up: setup ## Start the embedded stack on http://127.0.0.1:8000
 	@$(BIN)/ultra up
 
 test: setup ## Unit, contract and integration tests on real servers
-	@# three at once on two cores: most tests wait for their servers; a file stays with one, as do its fixtures
-	@$(BIN)/pytest tests -n 3 --dist loadfile
+	@# three at once on two cores: most tests wait for their servers; a file stays with one, as do its fixtures;
+	@# files begin in the order of tests/conftest.py, and not by their number of tests
+	@$(BIN)/pytest tests -n 3 --dist loadfile --no-loadscope-reorder
 
 check: setup ## Lint, format, types, import contracts
 	@$(BIN)/ruff check .

@@ -28,6 +28,16 @@ hypothesis_settings.register_profile("patient", deadline=None)
 hypothesis_settings.load_profile("patient")
 
 
+# Files that take minutes, most of it waiting. What begins last has all others wait for it.
+LONGEST = {"test_schemathesis.py", "test_engine_killed.py", "test_memory.py", "test_faults.py", "test_many_models.py"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the others as pytest-randomly has shuffled them."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Postgres and Valkey of this session."""
