@@ -2,11 +2,13 @@
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from celery import signals
+from celery.worker import state
 
 from common.logs import configure_logging
 from common.settings import Settings
@@ -63,6 +65,14 @@ def process_name(kind: Kind, node: str | None) -> str:
 
 def consume(app: BatchingCelery, runtime: Serving, queues: Sequence[str], hostname: str, pool: Sequence[str]) -> int:
     """Consume the queues until the process is told to stop; returns its exit code."""
+
+    def stop_early(*_: Any) -> None:
+        state.should_stop = os.EX_OK  # which Celery looks at before it takes a message
+        runtime.drain()
+
+    # Celery takes a second until it has handlers of its own, and what `start` begins is at work by then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop_early)
     runtime.start()
 
     # weak: the signals would lose a closure that nothing else holds

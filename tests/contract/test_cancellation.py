@@ -12,7 +12,7 @@ from common.providers.protocol import Delta
 from tests.contract.subjects import Subject, Troubled, require
 from tests.contract.troubles import SILENT, Trouble
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 
 async def idle(subject: Subject) -> None:

@@ -117,14 +117,14 @@ async def test_what_the_runner_says_about_load_and_absence_is_understood(cli: Mo
 @pytest.mark.parametrize("model", ["stubborn", "leaves-helper"])
 async def test_the_deadline_ends_helpers_that_do_not_listen(cli: ModelRunnerCliSubject, model: str) -> None:
     with pytest.raises(Timeout):
-        await complete(cli.provider, cli.asked(model=model, timeout_seconds=0.5))
+        await complete(cli.provider, cli.asked(model=model, timeout_seconds=2))
     assert cli.docker.is_over()
 
 
 async def test_a_helper_out_of_reach_is_not_waited_for(cli: ModelRunnerCliSubject) -> None:
     with pytest.raises(Timeout):
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await complete(cli.provider, cli.asked(model="escaped", timeout_seconds=0.5))
+            await complete(cli.provider, cli.asked(model="escaped", timeout_seconds=2))
     assert cli.docker.is_over()
     os.kill(cli.docker.asked("escape")[0]["helper"], signal.SIGKILL)
 
