@@ -81,7 +81,11 @@ class ScriptedServer:
                 while exchange := await read_exchange(reader, writer, self.speaks):
                     self.exchanges.append(exchange)
                     self.was_asked.set()
-                    await (self.script or self._script(exchange))(exchange)
+                    try:
+                        await (self.script or self._script(exchange))(exchange)
+                    except ConnectionError:  # it was still spoken to
+                        exchange.client_left.set()
+                        break
                     if await self._parts(reader, writer):
                         break
         finally:
