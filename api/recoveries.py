@@ -25,7 +25,6 @@ MEANINGS = {
     Count.DEAD_LETTERS: (
         "Calls given up because worker after worker fell silent on them: `ultra jobs dead` lists them."
     ),
-    Count.DEAD_JOBS: "Jobs given up because worker after worker fell silent on their next step; their error says so.",
     Count.SWEEPS: "Sweeps that were committed. One worker sweeps at a time.",
     Count.SWEEP_CALL_RINGS: (
         "Calls the sweep rang for: their time to be tried again had come, or their message was late or lost."

@@ -24,7 +24,6 @@ class Count(StrEnum):
     LEASE_EXPIRIES = "call_lease_expiries"
     RESCUES = "call_rescues"
     DEAD_LETTERS = "calls_dead_lettered"
-    DEAD_JOBS = "jobs_dead_lettered"
     SWEEPS = "sweeps"
     SWEEP_CALL_RINGS = "sweep_call_rings"
     SWEEP_JOB_RINGS = "sweep_job_rings"

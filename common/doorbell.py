@@ -48,17 +48,8 @@ def producer_app(redis_url: str) -> Celery:
     return app
 
 
-def send_advance(
-    app: Celery,
-    job_ids: Sequence[str],
-    lane: Lane = Lane.FRONT,
-    queue: str = CONTROL_QUEUE,
-    *,
-    are_suspects: bool = False,
-) -> None:
+def send_advance(app: Celery, job_ids: Sequence[str], lane: Lane = Lane.FRONT, queue: str = CONTROL_QUEUE) -> None:
     """Ask a control worker, or one that consumes another queue, to advance these jobs. Blocks on the broker.
-
-    `are_suspects`: one after the other, each step written down before it is begun.
 
     Raises:
         kombu.exceptions.OperationalError: the broker is away.
@@ -66,8 +57,7 @@ def send_advance(
     size = JOBS_A_MESSAGE if lane is Lane.FRONT else JOBS_A_BACK_MESSAGE
     for start in range(0, len(job_ids), size):
         chunk = list(job_ids[start : start + size])
-        args = (chunk, True) if are_suspects else (chunk,)
-        app.send_task(ADVANCE, args=args, queue=queue, priority=int(lane), ignore_result=True, retry=False)
+        app.send_task(ADVANCE, args=(chunk,), queue=queue, priority=int(lane), ignore_result=True, retry=False)
 
 
 def lifecycle_queue(node: str) -> str:

@@ -38,19 +38,14 @@ def ring(
     *,
     calls: Iterable[tuple[str, str]] = (),
     job_ids: Sequence[str] = (),
-    suspects: Sequence[str] = (),
     lane: Lane = Lane.FRONT,
 ) -> None:
-    """Ring for single calls, given as `(call_id, queue)`, for jobs, and for those that may be what workers die of.
-
-    Never raises for the broker.
-    """
+    """Ring for single calls, given as `(call_id, queue)`, and for jobs; never raises for the broker."""
     try:
         with app.batched():
             for call_id, queue in calls:
                 _send_call(app, call_id, queue, lane)
             send_advance(app, job_ids, lane)
-            send_advance(app, suspects, lane, are_suspects=True)
     except BROKER_AWAY as error:
         logger.warning("broker away, the sweep will ring again: %s", error)
 

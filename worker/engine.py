@@ -14,8 +14,6 @@ from common.catalog.entry import ModelEntry
 from common.contracts.analyses import Analysis
 from common.contracts.calls import Answer, Call, ErrorDetail
 from common.contracts.jobs import TERMINAL, Outcome
-from common.counters import Count
-from common.database.faults import is_of_a_row
 from common.errors import AppError, WorkflowChanged
 from common.events import EventSink
 from common.fleet.queues import own_queue
@@ -23,7 +21,6 @@ from common.ids import uuid7
 from common.lanes import Lane
 from common.storable import storable
 from common.telemetry.port import SILENT, Telemetry
-from worker.counters import Tally
 from worker.replay import NextRound, RecordedCall, replay
 from worker.store import Store
 from worker.workflows import custom, registry
@@ -44,7 +41,6 @@ class Engine:
     """Moves jobs forward. Any number may work on one job at once: compare-and-set lets one win.
 
     `catalog` is asked anew each time: the file may change while we run. `queue_of` says where a model's calls are made.
-    After `max_attempts` steps that nobody came back from a suspect is given up; `tally` counts those.
     """
 
     def __init__(
@@ -54,17 +50,12 @@ class Engine:
         events: EventSink,
         telemetry: Telemetry = SILENT,
         queue_of: Callable[[ModelEntry], str] = own_queue,
-        *,
-        max_attempts: int = 3,
-        tally: Tally | None = None,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._events = events
         self._telemetry = telemetry
         self._entry_queue = queue_of
-        self._max_attempts = max_attempts
-        self._tally = Tally() if tally is None else tally
 
     async def advance(self, job_id: UUID) -> Round | None:
         """Take one step, and commit it; safe to call at any time, any number of times.
@@ -86,34 +77,6 @@ class Engine:
                     step = _failed(error)
             here = await self._finish(job, step)
         return None
-
-    async def advance_suspect(self, job_id: UUID) -> Round | None:
-        """As `advance`, for a job that was rung for in vain: maybe its next step is what kills who takes it.
-
-        So each attempt is written down before it begins, and is taken back if all that failed was Postgres.
-        """
-        suspect = await self._store.suspect(job_id)
-        if suspect is None:
-            return None
-        if suspect["silences"] > self._max_attempts:
-            following = await self._give_up(suspect)
-            return await self.advance(following) if following else None
-        try:
-            return await self.advance(job_id)
-        except Exception as error:
-            if not is_of_a_row(error):
-                await self._store.pardon(job_id)
-            raise
-
-    async def _give_up(self, suspect: RowMapping) -> UUID | None:
-        times = suspect["silences"] - 1
-        logger.error("job %s given up: its next step was begun %d times and never done", suspect["id"], times)
-        message = (
-            f"The job's next step was begun {times} times and never done: workers fell silent on it, or could not"
-            " store it. It will not be tried again."
-        )
-        self._tally[Count.DEAD_JOBS] += 1
-        return await self._finish(suspect, Outcome("failed", error=ErrorDetail(code="dead_lettered", message=message)))
 
     def _next_step(self, job: RowMapping) -> NextRound | Outcome:
         try:

@@ -35,14 +35,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Rings:
-    """What to ring for in one lane: `(call_id, queue)`, job ids, and ids of jobs that were rung for in vain before."""
+    """What to ring for in one lane: `(call_id, queue)` and job ids."""
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     job_ids: list[str] = field(default_factory=list)
-    suspects: list[str] = field(default_factory=list)
-
-    def add_job(self, job_id: UUID, *, is_suspect: bool) -> None:
-        (self.suspects if is_suspect else self.job_ids).append(str(job_id))
 
 
 @dataclass(slots=True)
@@ -132,11 +128,10 @@ class Sweep:
         for call_id, queue, is_front in due_calls:
             found.rings[lane_of(is_front)].calls.append((str(call_id), queue))
         due_jobs = (await connection.execute(jobs.ring_due(BATCH, self._grace))).all()
-        for job_id, is_suspect in due_jobs:
-            found.rings[Lane.FRONT].add_job(job_id, is_suspect=is_suspect)
+        found.rings[Lane.FRONT].job_ids += [str(job_id) for (job_id,) in due_jobs]
         fed = (await connection.execute(jobs.feed(BATCH, self._grace, self._places))).all()
-        for job_id, is_front, is_suspect in fed:
-            found.rings[lane_of(is_front)].add_job(job_id, is_suspect=is_suspect)
+        for job_id, is_front in fed:
+            found.rings[lane_of(is_front)].job_ids.append(str(job_id))
         found.counted.update(
             {
                 Count.SWEEPS: 1,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -115,15 +115,7 @@ class Runtime:
         self._telemetry = telemetry_of(settings, "worker")
         self._gpu_queues = GpuQueues(catalog, self._redis, rows, own=kind.gpu_queue)
         queue_of = self._gpu_queues.queue_of
-        self._engine = Engine(
-            store,
-            catalog,
-            self._events,
-            self._telemetry,
-            queue_of,
-            max_attempts=settings.ultra_max_attempts,
-            tally=tally,
-        )
+        self._engine = Engine(store, catalog, self._events, self._telemetry, queue_of)
         self._circuits = Circuits(
             self._redis,
             failures=settings.ultra_circuit_failures,
@@ -189,10 +181,6 @@ class Runtime:
         """
         return self._loop_thread.run(self._advance_and_make([UUID(job_id) for job_id in job_ids]))
 
-    def advance_suspect(self, job_id: str) -> list[Round]:
-        """As `advance`, for a job that may be what its workers die of."""
-        return self._loop_thread.run(self._advance_all([UUID(job_id)], self._engine.advance_suspect))
-
     def run_call(self, call_id: str) -> str | None:
         """Run a call; returns its job's id if that can be advanced now."""
         job_id = self._loop_thread.run(self._runner.run(UUID(call_id)))
@@ -238,10 +226,10 @@ class Runtime:
         self._background = [asyncio.create_task(one) for one in keep]
 
     async def _advance_and_make(self, job_ids: list[UUID]) -> list[Round]:
-        rounds = await self._advance_all(job_ids, self._engine.advance)
+        rounds = await self._advance_all(job_ids)
         while (call_id := self._own_call(rounds)) is not None:
             job_id = await self._runner.run(call_id)
-            rounds = [] if job_id is None else await self._advance_all([job_id], self._engine.advance)
+            rounds = [] if job_id is None else await self._advance_all([job_id])
         return rounds
 
     def _own_call(self, rounds: Sequence[Round]) -> UUID | None:
@@ -250,10 +238,8 @@ class Runtime:
         [(call_id, queue)] = rounds[0].calls
         return UUID(call_id) if queue in self._queues else None
 
-    async def _advance_all(
-        self, job_ids: list[UUID], advance: Callable[[UUID], Awaitable[Round | None]]
-    ) -> list[Round]:
-        steps = await asyncio.gather(*map(advance, job_ids), return_exceptions=True)
+    async def _advance_all(self, job_ids: list[UUID]) -> list[Round]:
+        steps = await asyncio.gather(*(self._engine.advance(job_id) for job_id in job_ids), return_exceptions=True)
         rounds = []
         for job_id, step in zip(job_ids, steps, strict=True):
             if isinstance(step, BaseException):
@@ -271,9 +257,9 @@ class Runtime:
 
     def _ring(self, found: Found) -> None:
         for lane, rings in found.rings.items():
-            if rings.calls or rings.job_ids or rings.suspects:
+            if rings.calls or rings.job_ids:
                 calls = [(call_id, self._gpu_queues.consumed(queue)) for call_id, queue in rings.calls]
-                ring(self._app, calls=calls, job_ids=rings.job_ids, suspects=rings.suspects, lane=lane)
+                ring(self._app, calls=calls, job_ids=rings.job_ids, lane=lane)
 
     async def _close(self) -> None:
         await self._runner.drained()

@@ -120,18 +120,6 @@ class Store:
         """Write a job's outcome; None if it had ended already."""
         return await self._outcomes.submit(ending)
 
-    async def suspect(self, job_id: UUID) -> RowMapping | None:
-        """Write down that an advance of this job begins that may kill us: `(id, kind, round, silences)`.
-
-        None if it has ended or waits for calls.
-        """
-        return next(iter(await self.fetch(job_statements.suspect(job_id))), None)
-
-    async def pardon(self, job_id: UUID) -> None:
-        """Take that back: the advance came to nothing, for no fault of the job's."""
-        async with self._engine.connect() as connection:
-            await connection.execute(job_statements.pardon(job_id))
-
     async def release(self, rows: list[dict[str, Any]]) -> set[UUID]:
         """Hand claimed calls back to the queue; returns those that were still ours."""
         return {row["id"] for row in await self.fetch(call_statements.release(rows))}

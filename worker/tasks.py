@@ -27,14 +27,10 @@ def register(app: BatchingCelery, runtime: Runtime) -> None:
         return job_id is not None
 
     @app.task(name=ADVANCE)  # type: ignore[untyped-decorator]
-    def advance(job_ids: list[str], are_suspects: bool = False) -> None:
-        """Advance jobs by a step each; safe to deliver twice, and at any time. Suspects one after the other."""
+    def advance(job_ids: list[str]) -> None:
+        """Advance jobs by a step each; safe to deliver twice, and at any time."""
         with threads.at_work():
-            if not are_suspects:
-                send_rounds(app, runtime.advance(job_ids))
-                return
-            for job_id in job_ids:
-                send_rounds(app, runtime.advance_suspect(job_id))
+            send_rounds(app, runtime.advance(job_ids))
 
     # Flower need not see a task of no interest every few seconds.
     @app.task(name=CANARY, send_events=False)  # type: ignore[untyped-decorator]

@@ -23,9 +23,6 @@ from common.lanes import FRONT_JOBS
 UNBOUNDED = 1_000_000
 # For how long who was handed a job may leave it alone, unless somebody says.
 GRACE = timedelta(seconds=10)
-# Who was rung for again so often, and took no step, may be what its workers die of. A lost message costs one ring,
-# a long line before the broker two.
-SUSPICIOUS_RINGS = 3
 
 _INSERT = text(
     """
@@ -62,12 +59,12 @@ _BEGIN_ROUNDS = text(
                                THEN row_number() OVER (PARTITION BY t.owner, t.status ORDER BY t.id) ELSE 0 END AS place
         FROM turn t JOIN busy b USING (owner)
     ), refused AS (
-        UPDATE jobs j SET due_at = j.created_at, rings = 0, silences = 0
+        UPDATE jobs j SET due_at = j.created_at, rings = 0
         FROM placed p WHERE j.id = p.id AND j.status = 'queued' AND p.place > :places
     ), won AS (
         UPDATE jobs j
         SET status = 'running', started_at = coalesce(j.started_at, now()), round = j.round + 1,
-            pending = p.n, total = j.total + p.n, due_at = NULL, rings = 0, silences = 0
+            pending = p.n, total = j.total + p.n, due_at = NULL, rings = 0
         FROM placed p
         WHERE j.id = p.id AND (p.status = 'running' OR p.place <= :places) AND j.round = p.round AND j.pending = 0
           AND j.status IN ('queued', 'running')
@@ -122,16 +119,6 @@ _CANCEL = text(
     """
 )
 
-_SUSPECT = text(
-    """
-    UPDATE jobs SET silences = least(silences + 1, 100)
-    WHERE id = :id AND status IN ('queued', 'running') AND pending = 0
-    RETURNING id, kind, round, silences
-    """
-)
-
-_PARDON = text("UPDATE jobs SET silences = greatest(silences - 1, 0) WHERE id = :id")
-
 _RING_DUE = text(
     """
     WITH due AS (
@@ -142,9 +129,9 @@ _RING_DUE = text(
     UPDATE jobs j
     SET rings = least(j.rings + 1, 5), due_at = now() + make_interval(secs => :grace * 2 ^ least(j.rings, 5))
     FROM due WHERE j.id = due.id
-    RETURNING j.id, j.rings >= :suspicious AS is_suspect
+    RETURNING j.id
     """
-).bindparams(suspicious=SUSPICIOUS_RINGS)
+)
 
 # The backlog: queued jobs that no message speaks of, marked by a due time that has passed. Places are what an owner
 # may have at work, less what it has, less what has been rung for and not begun. First everybody's first ones,
@@ -182,11 +169,11 @@ _FEED = text(
         UPDATE jobs j
         SET rings = least(j.rings + 1, 5), due_at = now() + make_interval(secs => :grace * 2 ^ least(j.rings, 5))
         FROM turn WHERE j.id = turn.id
-        RETURNING j.id, j.rings >= :suspicious AS is_suspect
+        RETURNING j.id
     )
-    SELECT id, is_front, is_suspect FROM rung JOIN fed USING (id) ORDER BY rank, due_at
+    SELECT id, is_front FROM rung JOIN fed USING (id) ORDER BY rank, due_at
     """
-).bindparams(bindparam("places", type_=Integer), bindparam("limit", type_=Integer), suspicious=SUSPICIOUS_RINGS)
+).bindparams(bindparam("places", type_=Integer), bindparam("limit", type_=Integer))
 
 _SHOWN = ("id", "round", "model", "status", "fingerprint", "attempt", "answer")
 _CALL = func.jsonb_build_object(*(part for name in _SHOWN for part in (literal(name), calls.c[name])))
@@ -279,32 +266,16 @@ def cancel(job_id: UUID) -> TextClause:
     return _CANCEL.bindparams(id=job_id)
 
 
-def suspect(job_id: UUID) -> TextClause:
-    """Write down that an advance of this job alone begins; `(id, kind, round, silences)`, this one counted.
-
-    No row if it has ended or waits for calls. The job's next step sets the count to 0.
-    """
-    return _SUSPECT.bindparams(id=job_id)
-
-
-def pardon(job_id: UUID) -> TextClause:
-    """Take one `suspect` back."""
-    return _PARDON.bindparams(id=job_id)
-
-
 def ring_due(limit: int, grace: timedelta) -> TextClause:
-    """The running jobs to ring for now: `(id, is_suspect)`, a suspect having been rung for in vain before.
-
-    Each ring doubles the wait for the next, up to 32 times `grace`.
-    """
+    """The running jobs to ring for now. Each ring doubles the wait for the next, up to 32 times `grace`."""
     return _RING_DUE.bindparams(limit=limit, grace=grace.total_seconds())
 
 
 def feed(limit: int, grace: timedelta, places: int = UNBOUNDED) -> TextClause:
-    """The queued jobs to ring for now: `(id, is_front, is_suspect)`, in the order of their turns.
+    """The queued jobs to ring for now: `(id, is_front)`, in the order of their turns.
 
     Everybody's oldest one before anybody's second, and of each owner no more than it has of `places` left.
-    Suspects, and how long each waits for its next ring, are as with `ring_due`.
+    Each ring doubles the wait for the next, as with `ring_due`.
     """
     return _FEED.bindparams(limit=limit, grace=grace.total_seconds(), places=places, front_jobs=min(FRONT_JOBS, places))
 

@@ -59,8 +59,6 @@ jobs = Table(
     # when the sweep rings the broker for this row, unless something happens before
     Column("due_at", DateTime(timezone=True)),
     Column("rings", SmallInteger, nullable=False, server_default=text("0")),
-    # advances that were begun with nobody else's since the last step, and not come back from
-    Column("silences", SmallInteger, nullable=False, server_default=text("0")),
     # the job this one repeats; no foreign key, for retention may have removed it
     Column("retry_of", UUID(as_uuid=True)),
     Index("ix_jobs_owner_id", "owner", "id"),
