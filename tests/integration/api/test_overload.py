@@ -1,7 +1,7 @@
 """More than may wait: who is refused, what it is told, and that all others are served meanwhile.
 
 Who comes in while the jobs are being counted, which happens every second, is counted twice until the next count.
-A bound may therefore hold one job early here, never late; `test_backlog` has the exact figures.
+A bound may therefore hold early here, never late; `test_backlog` has the exact figures.
 """
 
 import asyncio

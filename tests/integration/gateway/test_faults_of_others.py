@@ -21,7 +21,7 @@ from tests.contract.troubles import HALFWAY, Trouble
 from tests.integration.api.serving import serving
 from tests.integration.gateway.verdicts import INTERFACES, STATUSES, Heard, Interface, heard
 
-SILENCE_MILLISECONDS = 3000
+SILENCE_MILLISECONDS = 1500
 PATIENCE_SECONDS = 20.0
 
 # What an adapter keeps of a server's status is the class of the error.

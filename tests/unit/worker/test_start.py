@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from celery import signals
 from celery.exceptions import WorkerShutdown
 from celery.worker import state
 
@@ -16,10 +17,14 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @pytest.fixture(autouse=True)
-def _handlers() -> Iterator[None]:
+def _as_before() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in STOPPING}
+    told = (signals.worker_shutting_down, signals.celeryd_after_setup)
+    receivers = [list(one.receivers) for one in told]
     yield
     state.should_stop = None
+    for one, those in zip(told, receivers, strict=True):
+        one.receivers[:] = those
     for number, handler in before.items():
         signal.signal(number, handler)
 
