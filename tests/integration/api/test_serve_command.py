@@ -104,4 +104,5 @@ def test_an_address_that_is_taken_is_named(start: Start, closed_port: int) -> No
         process = start("--port", str(closed_port))
         output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
-    assert output.startswith(f"error: Cannot listen on 127.0.0.1 port {closed_port} (Address already in use): choose")
+    where = f"127.0.0.1 port {closed_port} (Address already in use)"
+    assert output.strip() == f"error: Cannot listen on {where}: choose others with --host and --port."
