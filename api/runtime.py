@@ -26,6 +26,7 @@ from common.catalog.catalog import Catalog
 from common.circuits import Circuits
 from common.database.connect import connect
 from common.doorbell import Doorbell, producer_app
+from common.ending import end
 from common.events import EventLog
 from common.fleet.bell import Bell
 from common.fleet.fleet import Fleet
@@ -142,9 +143,7 @@ class Runtime:
             async with self.hub.running():
                 yield
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await end(background)
             await self._close()
 
     async def _close(self) -> None:

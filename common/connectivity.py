@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from common.circuits import Circuits
+from common.ending import end
 
 KNOCK_SECONDS = 1.5
 # However many calls fail together, they share one look; and while offline nobody waits for the next one.
@@ -54,8 +55,7 @@ class Connectivity:
     async def close(self) -> None:
         """Stop looking."""
         if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+            await end([self._looking])
 
     def _look_soon(self) -> "asyncio.Task[None]":
         if self._looking is None:

@@ -14,6 +14,7 @@ from api.events.ids import postgres_id
 from api.events.source import Event, EventSource
 from api.events.wire import HEARTBEAT
 from common.background import keep_doing
+from common.ending import end
 from common.errors import DependencyDown
 
 HEARTBEAT_SECONDS = 15.0
@@ -56,10 +57,7 @@ class Hub:
             yield
         finally:
             self.close()
-            background += self._tasks
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await end([*background, *self._tasks])
 
     def close(self) -> None:
         """Let every watcher go: the process stops, and they may come back to another."""

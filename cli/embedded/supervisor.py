@@ -17,6 +17,7 @@ from cli.embedded.errors import PartFailed
 from cli.embedded.logs import bound, tail
 from cli.embedded.part import Part, Probe
 from cli.embedded.report import Report
+from common.ending import end
 
 # A part that is ready is noticed this late at most; a handful of servers asked 20 times a second cost nothing.
 PROBE_EVERY_SECONDS = 0.05
@@ -84,9 +85,7 @@ class Supervisor:
         works += [self._announce(on_ready), self._bound_logs()]
         tasks = [asyncio.create_task(self._stop_on_failure(work)) for work in works]
         await self._stopping.wait()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         for names in stop_order(self._parts):
             children = [self._children[name] for name in names if name in self._children]
             await asyncio.gather(*(child.stop(self._hurry) for child in children if child.exit_code is None))

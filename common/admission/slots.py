@@ -22,6 +22,7 @@ from common.admission.room import GRANTED, LEASE_SECONDS, SEEN_SECONDS, TURNED_A
 from common.cancelling import cancellable
 from common.catalog.entry import ModelEntry
 from common.circuits import circuit_key
+from common.ending import end
 from common.errors import RateLimited
 
 JOB_HANDICAP_SECONDS = 5.0
@@ -142,15 +143,11 @@ class Slots:
         """See `Slot.release`; a second time it does nothing."""
         if self._held.pop(slot.token, None) is not None:
             self._leave(slot)
-        if not self._held and self._renewing is not None:
-            self._renewing.cancel()
-            self._renewing = None
 
     async def close(self) -> None:
         """Wait until what was released is free for others, or given up."""
         if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
+            await end([self._renewing])
         await asyncio.gather(*self._leaving)
 
     async def _wait(self, slot: Slot, entry: ModelEntry, patience_seconds: float) -> None:
@@ -199,11 +196,14 @@ class Slots:
             self._rest(error)
 
     async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            for slot in list(self._held.values()):
-                if time.monotonic() >= self._rests_until:
-                    await self._renew_one(slot)
+        try:
+            while self._held:
+                await asyncio.sleep(RENEW_SECONDS)
+                for slot in list(self._held.values()):
+                    if time.monotonic() >= self._rests_until:
+                        await self._renew_one(slot)
+        finally:
+            self._renewing = None
 
     async def _renew_one(self, slot: Slot) -> None:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from common.contracts.limits import NANOS, BudgetPeriod
+from common.ending import end
 from common.errors import DependencyDown
 
 # So long may a key go on spending that its jobs have used up its budget.
@@ -44,10 +45,7 @@ class Spending:
 
     async def close(self) -> None:
         """Stop asking."""
-        tasks = list(self._asking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._asking.values())
 
     async def _refresh(self, name: tuple[str, str], period: BudgetPeriod) -> None:
         try:

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from common.cache.answers import CachedAnswer, decoded, encoded
 from common.cache.store import AnswerStore, Turn
+from common.ending import end
 
 # How long a leader that died is waited for; a living one renews its lead four times as often.
 LEAD_SECONDS = 10.0
@@ -79,8 +80,7 @@ class AnswerCache:
             await self._store.admit_vain(key, token)
             raise
         finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
+            await end([renewing])
         if not is_recorded:
             await self._store.admit_vain(key, token)
         return answer

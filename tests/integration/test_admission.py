@@ -20,6 +20,7 @@ from common.admission.script import PREFIX
 from common.admission.shared import admission_redis
 from common.admission.spending import Spending
 from common.contracts.limits import Limits
+from common.ending import end
 from common.errors import InsufficientQuota, RateLimitExceeded
 
 PATIENCE_SECONDS = 20
@@ -51,8 +52,7 @@ async def limiter_of(redis_url: str, *, spent_usd: float = 0) -> AsyncIterator[L
     try:
         yield limiter
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end([keeping])
         await limiter.close()
         await redis.aclose()
 

@@ -13,7 +13,8 @@ from api.receiving import BoundedHttp
 from api.server import Server
 from common.settings import Settings
 
-PATIENCE_SECONDS = 20.0
+# Longer than anything here takes on a loaded machine; only a failure waits for it.
+PATIENCE_SECONDS = 60.0
 
 
 @asynccontextmanager

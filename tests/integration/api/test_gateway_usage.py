@@ -21,6 +21,7 @@ from api.gateway.batched_usage import BatchedUsage
 from api.gateway.usage import UsageRow
 from common.contracts.calls import Usage
 from common.database.connect import connect
+from common.ending import end
 from tests.conftest import TEMPLATE
 
 PATIENCE_SECONDS = 20
@@ -67,8 +68,7 @@ async def batched(postgres_url: str) -> AsyncIterator[BatchedUsage]:
     try:
         yield log
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end([keeping])
         await log.close()
         await database.close()
 

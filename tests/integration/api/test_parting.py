@@ -1,4 +1,4 @@
-"""Connections that are closed while their clients read nothing."""
+"""Partings: from clients that read nothing, and of the server itself."""
 
 import asyncio
 import socket
@@ -9,6 +9,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.receiving import BoundedHttp
+from common.circuits import Circuits
+from common.settings import Settings
+from tests.integration.api.serving import serving
 
 PATIENCE_SECONDS = 10.0
 # More than any socket holds.
@@ -64,3 +67,25 @@ async def test_who_reads_it_slowly_gets_it_all(server: uvicorn.Server) -> None:
             await asyncio.sleep(0.05)  # seconds in all, several times as long as it may read nothing
     assert said.count(b"x") == len(LARGE)
     writer.transport.abort()
+
+
+async def test_an_api_stops_though_a_library_swallowed_the_cancellation(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As redis-py does now and then on Python 3.11: one stop in a few hundred hung until it was killed."""
+    looking, is_deaf = asyncio.Event(), True
+
+    async def deaf_once(_: Circuits) -> None:
+        nonlocal is_deaf
+        looking.set()
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            if not is_deaf:
+                raise
+            is_deaf = False
+
+    monkeypatch.setattr(Circuits, "refresh", deaf_once)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async with serving(settings):
+            await looking.wait()

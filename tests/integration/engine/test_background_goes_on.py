@@ -8,6 +8,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from cli.embedded.ports import free_port
+from common.ending import end
 from common.events import EventLog
 from common.ids import uuid7
 from tests.integration.engine.runners import Heard
@@ -34,8 +35,7 @@ async def test_the_sweep_goes_on_after_a_ring_that_failed_in_an_unknown_way(desk
     try:
         await asyncio.wait_for(rung.wait(), SOON_SECONDS)
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end([keeping])
 
 
 class FaultyStore:
@@ -63,8 +63,7 @@ async def test_heartbeats_go_on_after_one_that_failed_in_an_unknown_way() -> Non
     try:
         await asyncio.wait_for(store.is_asked_again.wait(), SOON_SECONDS)
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end([keeping])
 
 
 async def test_a_process_that_stops_while_redis_is_away_does_not_wait_for_its_events() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,11 @@ from tests.integration.engine.stack import PATIENCE_SECONDS, Desk, Workers
 
 GRACE = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
+CATALOG = """\
+defaults: {models: [mock-slow]}
+models:
+  mock-slow: {parameters: {extra: {latency_seconds: 3.0}}}
+"""
 ANSWERED = {"attempt": 1, "status": "completed", "answer": {}}
 
 # The most jobs of an owner that were at work at one moment, from when they began and ended.
@@ -170,19 +176,22 @@ async def test_one_owners_two_hundred_jobs_do_not_delay_anothers_one(desk: Desk,
     assert most["n"] <= 5
 
 
-async def test_a_call_overtakes_the_calls_that_another_owner_has_waiting(desk: Desk, team: Workers) -> None:
-    """80 jobs of three calls of a second each, and 32 threads: who stood at the end would wait for eight rounds."""
+async def test_a_call_overtakes_the_calls_that_another_owner_has_waiting(
+    desk: Desk, team: Workers, tmp_path: Path
+) -> None:
+    """80 jobs of three calls of three seconds, and 32 threads: who stood at the end would wait for eight rounds."""
+    path = tmp_path / "models.yaml"
+    path.write_text(CATALOG)
     for kind in ("control", "cloud", "local"):
-        team.start(kind)
+        team.start(kind, ULTRA_MODELS_PATH=str(path))
     for _ in range(80):
-        await desk.submit("mock-slow-a", "mock-slow-b", "mock-slow-c", ring=False, owner="a", merge=False)
+        await desk.submit(*["mock-slow"] * 3, ring=False, owner="a", merge=False)
     await until_ended(desk, 1)
-    await desk.ended(await desk.submit("mock-slow-a", owner="b", merge=False))
+    await desk.ended(await desk.submit("mock-slow", owner="b", merge=False))
     [overtaken] = await desk.sql(_STARTED_LATER)
     # In one line it would have overtaken nobody: all of them were there before it. On a slow machine more of
     # them have begun by the time it comes.
     assert overtaken["n"] >= 30, "it waited for its turn among the others"
-    await until_ended(desk, 81)
 
 
 async def test_nobody_starves_when_the_control_worker_dies(desk: Desk, team: Workers) -> None:
