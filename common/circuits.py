@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from common.background import keep_doing
+from common.cancelling import cancellable
 
 KEY = "ultra:circuits"
 REFRESH_SECONDS = 1.0
@@ -116,7 +117,8 @@ class Circuits:
         if (remaining := circuit.probe_at - time.monotonic()) > 0:
             return remaining
         try:
-            return int(await self._probe(keys=[KEY], args=[key, int(PROBE_SECONDS * 1000)])) / 1000
+            async with cancellable():
+                return int(await self._probe(keys=[KEY], args=[key, int(PROBE_SECONDS * 1000)])) / 1000
         except (RedisError, OSError) as error:
             logger.warning("circuit %s not probed by one alone, Redis is away: %s", key, error)
             return 0.0
@@ -125,10 +127,11 @@ class Circuits:
         """Count a failure that speaks against the server, not against the request."""
         arguments: list[str | int] = [key, self._failures, int(self.open_seconds * 1000), MAX_DOUBLINGS]
         try:
-            if key not in self._seen and len(self._seen) >= MAX_CIRCUITS:
-                await self._redis.delete(KEY)
-                self._seen.clear()
-            failures, open_ms = await self._fail(keys=[KEY], args=arguments)
+            async with cancellable():
+                if key not in self._seen and len(self._seen) >= MAX_CIRCUITS:
+                    await self._redis.delete(KEY)
+                    self._seen.clear()
+                failures, open_ms = await self._fail(keys=[KEY], args=arguments)
         except (RedisError, OSError) as error:
             logger.warning("failure of %s not counted, Redis is away: %s", key, error)
             return

@@ -10,6 +10,7 @@ from common.catalog.catalog import Catalog
 from common.catalog.entry import ModelEntry
 from common.circuits import Circuits
 from common.contracts.calls import Call, Parameters
+from common.ending import end
 from common.errors import Timeout
 from common.providers.registry import Providers
 from common.settings import Settings
@@ -150,3 +151,19 @@ async def test_a_deadline_of_the_caller_s_own_leaves_the_probe_to_others(redis: 
     await here.drain()
     assert await there.blocked_seconds(KEY) == 0
     await upstreams.connectivity.close()
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_caller_cancelled_at_any_point_of_its_telling_goes_no_further(redis_url: str, turns: int) -> None:
+    async def fail_and_go_on(one: Circuits) -> None:
+        await one.failed(KEY)
+        await asyncio.sleep(3600)
+
+    async with Redis.from_url(redis_url, socket_timeout=PATIENCE_SECONDS) as redis:
+        failing = asyncio.create_task(fail_and_go_on(circuits(redis)))
+        for _ in range(turns):  # of the loop: some of them lie between the command and its reply
+            await asyncio.sleep(0)
+        failing.cancel()
+        done, _ = await asyncio.wait([failing], timeout=PATIENCE_SECONDS)
+        await end([failing])
+    assert done, "its cancellation was lost"
