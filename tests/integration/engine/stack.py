@@ -26,16 +26,18 @@ from common.ids import uuid7
 ULTRA = Path(sys.executable).parent / "ultra"
 # Longer than anything here takes on a loaded machine; only a failure waits for it.
 PATIENCE_SECONDS = 60
+# For who dies or stands still with a call. Nobody else may seem dead because the machine stood still.
+SHORT_LEASE = {"ULTRA_LEASE_SECONDS": "2"}
 
 
 class Workers:
-    """Starts `ultra worker` processes with short leases, and ends those that a test leaves."""
+    """Starts `ultra worker` processes, and ends those that a test leaves."""
 
     def __init__(self, postgres_url: str, redis_url: str, log_directory: Path) -> None:
         self._environment = os.environ | {
             "DATABASE_URL": postgres_url,
             "REDIS_URL": redis_url,
-            "ULTRA_LEASE_SECONDS": "2",
+            "ULTRA_LEASE_SECONDS": "60",
             "ULTRA_SWEEP_SECONDS": "0.2",
             "ULTRA_PUBLISH_GRACE_SECONDS": "1",
             "ULTRA_DRAIN_SECONDS": "0.5",

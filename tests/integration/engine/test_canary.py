@@ -23,6 +23,7 @@ from cli.embedded.probes import worker_consumes
 from cli.embedded.supervisor import Supervisor
 from cli.embedded.valkey import valkey_part, valkey_url
 from common.database import calls, jobs
+from common.events import CANCEL_CHANNEL
 from common.presence import WORKERS_KEY, worker_key
 from tests.integration.embedded.watching import until
 from tests.integration.engine.stack import Desk, Workers, is_running, workers
@@ -161,6 +162,7 @@ async def test_a_worker_whose_threads_are_all_busy_is_not_stuck(desk: Desk, team
     for job_id in jobs_:
         await desk.execute(jobs.cancel(job_id))
         await desk.execute(calls.cancel(job_id))
+        roll.redis.publish(CANCEL_CHANNEL, str(job_id))
     await asyncio.to_thread(roll.until_proved, busy, after=before["proved_at"])
 
 
@@ -185,7 +187,7 @@ async def test_a_worker_that_drains_longer_than_its_patience_ends_as_it_was_told
     await asyncio.to_thread(roll.until_proved, worker)
     await desk.until(await desk.submit("mock-minute", merge=False), is_running)
     worker.terminate()
-    await asyncio.to_thread(until, lambda: roll.record(worker).get("consumes") is False, "its word that it stops")
+    await asyncio.to_thread(until, lambda: not roll.record(worker).get("consumes"), "its word that it stops")
     assert await asyncio.to_thread(worker.wait, PATIENCE_SECONDS) == 0
 
 

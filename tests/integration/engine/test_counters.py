@@ -2,6 +2,7 @@
 
 import signal
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from common.counters import COUNTERS_KEY, SWEPT_KEY, SWEPT_LIFE_SECONDS, Count
 from common.database import jobs
 from common.events import EventName
 from common.ids import uuid7
-from tests.integration.engine.stack import Desk, Workers, are_all_running
+from tests.integration.engine.gated import GATED, Gated
+from tests.integration.engine.stack import SHORT_LEASE, Desk, Workers, are_all_running
 from worker.counters import Report, Tally
 from worker.recovery import Sweep
 from worker.store import Ending, Store
@@ -137,14 +139,18 @@ async def test_what_redis_did_not_take_is_kept_and_counting_goes_on(redis_url: s
     await here.aclose()
 
 
-async def test_the_rescues_of_a_killed_workers_calls_are_told(desk: Desk, team: Workers, redis_url: str) -> None:
-    victim = team.start()
-    job_id = await desk.submit("mock-slow-a", "mock-slow-a", merge=False)
-    await desk.until(job_id, are_all_running)
-    victim.send_signal(signal.SIGKILL)
-    victim.wait(10)
-    rescuer = team.start()
-    assert (await desk.ended(job_id))["status"] == "completed"
+async def test_the_rescues_of_a_killed_workers_calls_are_told(
+    desk: Desk, team: Workers, redis_url: str, tmp_path: Path
+) -> None:
+    async with Gated().running() as server:
+        victim = team.start(**server.catalog(tmp_path), **SHORT_LEASE)
+        job_id = await desk.submit(GATED, GATED, merge=False)
+        await desk.until(job_id, are_all_running)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait(10)
+        rescuer = team.start(**server.catalog(tmp_path))
+        server.gate.set()
+        assert (await desk.ended(job_id))["status"] == "completed"
     rescuer.terminate()  # its last report comes with its end
     rescuer.wait(20)
     redis: Redis = Redis.from_url(redis_url)

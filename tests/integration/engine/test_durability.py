@@ -3,14 +3,21 @@
 import asyncio
 import signal
 from functools import partial
+from pathlib import Path
 
 from redis.asyncio import Redis
 
 from common.database import calls, jobs
 from common.events import CANCEL_CHANNEL
-from tests.integration.engine.stack import Desk, Workers, are_all_running, is_alone_at_attempt, is_running
-
-SLOW = "mock-slow-a"
+from tests.integration.engine.gated import GATED, Gated
+from tests.integration.engine.stack import (
+    SHORT_LEASE,
+    Desk,
+    Workers,
+    are_all_running,
+    is_alone_at_attempt,
+    is_running,
+)
 
 
 async def test_a_comparison_runs_through_two_rounds(desk: Desk, team: Workers) -> None:
@@ -38,15 +45,17 @@ async def test_split_kinds_of_worker_share_a_job(desk: Desk, team: Workers) -> N
     assert job["result"]["claims"]
 
 
-async def test_who_ran_the_one_call_of_a_round_takes_its_job_on(desk: Desk, team: Workers) -> None:
-    control = team.start("control")
-    team.start("cloud")
-    job_id = await desk.submit(SLOW, merge=False)
-    await desk.until(job_id, is_running)
-    # nobody is left who consumes `control`, or sweeps
-    control.send_signal(signal.SIGKILL)
-    control.wait(10)
-    assert (await desk.ended(job_id))["status"] == "completed"
+async def test_who_ran_the_one_call_of_a_round_takes_its_job_on(desk: Desk, team: Workers, tmp_path: Path) -> None:
+    async with Gated().running() as server:
+        control = team.start("control", **server.catalog(tmp_path))
+        team.start("cloud", **server.catalog(tmp_path))
+        job_id = await desk.submit(GATED, merge=False)
+        await desk.until(job_id, is_running)
+        # nobody is left who consumes `control`, or sweeps
+        control.send_signal(signal.SIGKILL)
+        control.wait(10)
+        server.gate.set()
+        assert (await desk.ended(job_id))["status"] == "completed"
 
 
 async def test_who_can_make_a_jobs_one_call_needs_nobody_else_to_begin_and_end_it(desk: Desk, team: Workers) -> None:
@@ -55,14 +64,16 @@ async def test_who_can_make_a_jobs_one_call_needs_nobody_else_to_begin_and_end_i
     assert (await desk.ended(job_id))["status"] == "completed"
 
 
-async def test_a_killed_workers_calls_are_run_by_another(desk: Desk, team: Workers) -> None:
-    victim = team.start()
-    job_id = await desk.submit(SLOW, SLOW, merge=False)
-    await desk.until(job_id, are_all_running)
-    victim.send_signal(signal.SIGKILL)
-    victim.wait(10)
-    team.start()
-    job = await desk.ended(job_id)
+async def test_a_killed_workers_calls_are_run_by_another(desk: Desk, team: Workers, tmp_path: Path) -> None:
+    async with Gated().running() as server:
+        victim = team.start(**server.catalog(tmp_path), **SHORT_LEASE)
+        job_id = await desk.submit(GATED, GATED, merge=False)
+        await desk.until(job_id, are_all_running)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait(10)
+        team.start(**server.catalog(tmp_path))
+        server.gate.set()
+        job = await desk.ended(job_id)
     assert job["status"] == "completed"
     assert all(call["attempt"] == 2 for call in job["calls"])
 
@@ -93,13 +104,15 @@ async def test_a_stopped_worker_hands_its_calls_on(desk: Desk, team: Workers) ->
     assert call["status"] == "queued"
 
 
-async def test_a_frozen_workers_late_result_is_refused(desk: Desk, team: Workers) -> None:
-    sleeper = team.start()
-    job_id = await desk.submit(SLOW, merge=False)
-    await desk.until(job_id, is_running)
-    sleeper.send_signal(signal.SIGSTOP)
-    team.start()
-    job = await desk.ended(job_id)
+async def test_a_frozen_workers_late_result_is_refused(desk: Desk, team: Workers, tmp_path: Path) -> None:
+    async with Gated().running() as server:
+        sleeper = team.start(**server.catalog(tmp_path), **SHORT_LEASE)
+        job_id = await desk.submit(GATED, merge=False)
+        await desk.until(job_id, is_running)
+        sleeper.send_signal(signal.SIGSTOP)
+        server.gate.set()
+        team.start(**server.catalog(tmp_path))
+        job = await desk.ended(job_id)
     sleeper.send_signal(signal.SIGCONT)
     await asyncio.sleep(1.5)  # the sleeper now finishes its call, too late
     assert (await desk.job(job_id)) == job
@@ -123,7 +136,7 @@ async def test_a_cancelled_job_stops_its_calls(desk: Desk, team: Workers, redis_
 async def test_a_call_that_kills_its_workers_is_given_up(desk: Desk, team: Workers) -> None:
     job_id = await desk.submit("mock-minute", "mock-a", merge=False)
     for attempt in (1, 2):
-        victim = team.start(ULTRA_MAX_ATTEMPTS="2")
+        victim = team.start(ULTRA_MAX_ATTEMPTS="2", **SHORT_LEASE)
         await desk.until(job_id, partial(is_alone_at_attempt, attempt))  # nobody else is to die with it
         victim.send_signal(signal.SIGKILL)
         victim.wait(10)

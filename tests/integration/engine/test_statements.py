@@ -100,9 +100,9 @@ async def test_each_ring_doubles_the_wait_for_the_next(desk: Desk) -> None:
     waits = []
     for _ in range(3):
         await desk.sql("UPDATE jobs SET due_at = now()")
-        assert [row["id"] for row in await desk.execute(jobs.feed(10, GRACE))] == [job_id]
-        [wait] = await desk.sql("SELECT extract(epoch FROM due_at - now()) AS seconds FROM jobs")
-        waits.append(round(float(wait["seconds"])))
+        assert [row["id"] for row in await desk.execute(jobs.feed(10, timedelta(hours=5)))] == [job_id]
+        [wait] = await desk.sql("SELECT extract(epoch FROM due_at - now()) / 3600 AS hours FROM jobs")
+        waits.append(round(float(wait["hours"])))
     assert waits == [5, 10, 20]
 
 
