@@ -1,6 +1,5 @@
 """Statements run for a waiting caller: bounded in time, and honest about a database that is away."""
 
-import asyncio
 from typing import Any
 
 from sqlalchemy import Executable
@@ -8,11 +7,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Program
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from common.database.bounded import bounded
 from common.errors import DependencyDown
 
 Row = dict[str, Any]
 
-# The server's own limit (common/database/connect.py) is of no use when the server is frozen or cut off.
+# A caller that is told to come again is better off than one that waits for longer.
 STATEMENT_SECONDS = 10.0
 UNDEFINED_TABLE = "42P01"
 READ_ONLY = "25006"  # a standby, or a primary that became one
@@ -31,16 +31,10 @@ class Database:
             DependencyDown: Postgres is away, or did not answer within `seconds`. The statement may have
                 happened all the same.
         """
-        work = asyncio.ensure_future(self._fetch(statement))
         try:
-            done, _ = await asyncio.wait({work}, timeout=seconds)
-        except asyncio.CancelledError:
-            _abandon(work)
-            raise
-        if not done:
-            _abandon(work)
-            raise DependencyDown("Postgres does not answer.")
-        return work.result()
+            return await bounded(self._fetch(statement), seconds)
+        except TimeoutError as error:
+            raise DependencyDown("Postgres does not answer.") from error
 
     async def first(self, statement: Executable, *, seconds: float = STATEMENT_SECONDS) -> Row | None:
         """The first row, or None. Raises what `fetch` raises."""
@@ -72,9 +66,3 @@ def _passing_fault(error: DBAPIError) -> str | None:
     if error.connection_invalidated or state == READ_ONLY:
         return "Postgres is away."
     return None
-
-
-def _abandon(work: "asyncio.Future[Any]") -> None:
-    """Cancel without waiting: the driver's own clean-up may hang as long as the server does."""
-    work.cancel()
-    work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

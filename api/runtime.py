@@ -1,8 +1,8 @@
 """What an API process is made of, put together in one place."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from redis.asyncio import Redis
@@ -41,6 +41,8 @@ from common.telemetry import telemetry_of
 POOL_SIZE = 10
 # Events that Redis did not take by then are lost; the jobs they tell of are not.
 DRAIN_SECONDS = 2
+# What the server has cut off still ends its upstream, a program maybe, and writes down what it used.
+CUT_OFF_SECONDS = 2.5
 
 
 class Runtime:
@@ -57,6 +59,8 @@ class Runtime:
     ) -> None:
         database_url, redis_url = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
         self.settings = settings
+        self.requests: Collection[asyncio.Task[None]] = ()
+        """Those that the server had to cut off, when it stops."""
         self._catalog = catalog
         self._patterns = patterns
         self.metrics = metrics
@@ -147,14 +151,15 @@ class Runtime:
             await self._close()
 
     async def _close(self) -> None:
+        if self.requests:
+            await asyncio.wait(self.requests, timeout=CUT_OFF_SECONDS)
         await self._gateway.close()
         self.metrics.registry.unregister(self.metering)
         await self.metering.close()
         await self._fleet.close()
         await self._bell.close()
         await self.doorbell.close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.events.drain(), DRAIN_SECONDS)
+        await self.events.drain(seconds=DRAIN_SECONDS)
         self.metrics.registry.unregister(self.figures)
         await self._reading.aclose()
         await self.redis.aclose()

@@ -86,6 +86,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: "list[socket.socket] | None" = None) -> None:
         """Let watchers and waiting requests go, then drain as ever."""
+        self._app.state.runtime.requests = self.server_state.tasks
         self._app.state.runtime.hub.close()
         await super().shutdown(sockets)
 

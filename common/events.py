@@ -84,10 +84,10 @@ class EventLog:
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
 
-    async def drain(self) -> None:
-        """Wait until everything appended so far was sent; what Redis does not take in DRAIN_SECONDS is given up."""
+    async def drain(self, *, seconds: float = DRAIN_SECONDS) -> None:
+        """Wait until everything appended so far was sent; what Redis does not take by then is given up."""
         if self._flusher is not None:
-            _, late = await asyncio.wait([self._flusher], timeout=DRAIN_SECONDS)
+            _, late = await asyncio.wait([self._flusher], timeout=seconds)
             await end(late)
 
     async def _flush(self) -> None:

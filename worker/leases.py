@@ -14,6 +14,9 @@ from common.background import keep_doing
 from common.events import CANCEL_CHANNEL
 from worker.store import Claim, Store
 
+# Under a load that a short lease is not meant for, a beat may take this long all the same.
+SHORTEST_ANSWER_SECONDS = 1.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -53,6 +56,8 @@ class Leases:
         self._redis = redis
         # Three beats a lease: two may fail before anybody takes the call away.
         self._beat_seconds = lease_seconds / 3
+        # Over a connection that has fallen silent no beat comes through; the next one takes another.
+        self._answer_seconds = max(SHORTEST_ANSWER_SECONDS, self._beat_seconds / 2)
         self._held: dict[UUID, Held] = {}
         self._is_stopping = False
 
@@ -103,7 +108,9 @@ class Leases:
         if not sent:
             return
         try:
-            ours = await self._store.heartbeat([(id_, attempt) for id_, (_, attempt) in sent.items()])
+            ours = await self._store.heartbeat(
+                [(id_, attempt) for id_, (_, attempt) in sent.items()], seconds=self._answer_seconds
+            )
         except (SQLAlchemyError, OSError) as error:
             logger.warning("heartbeat failed, will try again: %s", error)
             return

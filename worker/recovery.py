@@ -20,6 +20,7 @@ from common.background import keep_doing
 from common.contracts.calls import Answer, ErrorDetail
 from common.counters import Count
 from common.database import calls, jobs
+from common.database.bounded import bounded
 from common.events import EventSink
 from common.lanes import Lane, lane_of
 from worker.counters import Tally
@@ -29,6 +30,8 @@ _SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(1937204581)")
 _NOW = text("SELECT now()")
 # Rows a sweep; what is left is due still, a second later.
 BATCH = 1000
+# A dozen statements, none of which takes a second.
+SWEEP_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +89,14 @@ class Sweep:
         await keep_doing(self._sweep_and_ring, pause_seconds=self._interval_seconds)
 
     async def once(self) -> Found:
-        """One sweep, committed. Returns what to ring for; nothing if another worker is sweeping."""
+        """One sweep, committed. Returns what to ring for; nothing if another worker is sweeping.
+
+        Raises:
+            SQLAlchemyError, OSError: Postgres is away, or did not answer in time.
+        """
+        return await bounded(self._once(), SWEEP_SECONDS)
+
+    async def _once(self) -> Found:
         async with self._engine.connect() as pooled:
             connection = await pooled.execution_options(isolation_level="READ COMMITTED")
             async with connection.begin():
@@ -175,10 +185,13 @@ class Sweep:
     async def _pardon(self) -> None:
         """In a commit of its own: the sweep's has locked jobs by now, and calls are to be locked before jobs."""
         try:
-            async with self._engine.connect() as connection:
-                await connection.execute(calls.pardon())
+            await bounded(self._forget_silences())
         except (SQLAlchemyError, OSError) as error:
             logger.warning("suspects not pardoned, they go on running one at a time: %s", error)
+
+    async def _forget_silences(self) -> None:
+        async with self._engine.connect() as connection:
+            await connection.execute(calls.pardon())
 
 
 class Awakening:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import TextClause
+from sqlalchemy import Executable
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,6 +17,7 @@ from common.contracts.calls import Answer, Call, CallStatus
 from common.counters import Count
 from common.database import calls as call_statements
 from common.database import jobs as job_statements
+from common.database.bounded import STATEMENT_SECONDS, bounded
 from common.database.faults import is_of_a_row
 from common.lanes import Lane, lane_of
 from common.routing import COSTS_NO_RETRY, Route
@@ -134,12 +135,19 @@ class Store:
         """How often calls of the job were tried again so far, for what their servers did."""
         return int((await self.fetch(call_statements.retries(job_id, COSTS_NO_RETRY)))[0]["n"])
 
-    async def heartbeat(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
-        """Extend the leases of `(call_id, attempt)`; returns the calls still held."""
-        return {row["id"] for row in await self.fetch(call_statements.heartbeat(held, self._lease))}
+    async def heartbeat(self, held: Sequence[tuple[UUID, int]], *, seconds: float) -> set[UUID]:
+        """Extend the leases of `(call_id, attempt)`; returns the calls still held. Raises what `fetch` raises."""
+        return {row["id"] for row in await self.fetch(call_statements.heartbeat(held, self._lease), seconds=seconds)}
 
-    async def fetch(self, statement: TextClause) -> Sequence[RowMapping]:
-        """Run one statement in a commit of its own and return its rows."""
+    async def fetch(self, statement: Executable, *, seconds: float = STATEMENT_SECONDS) -> Sequence[RowMapping]:
+        """Run one statement in a commit of its own and return its rows.
+
+        Raises:
+            SQLAlchemyError, OSError: Postgres refused it, is away, or did not answer within `seconds`.
+        """
+        return await bounded(self._fetch(statement), seconds)
+
+    async def _fetch(self, statement: Executable) -> Sequence[RowMapping]:
         async with self._engine.connect() as connection:
             return (await connection.execute(statement)).mappings().all()
 
@@ -186,8 +194,7 @@ class Store:
         ]
 
     async def _load_all(self, ids: Sequence[UUID]) -> list[RowMapping | None]:
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(job_statements.with_calls(list(set(ids))))).mappings().all()
+        rows = await self.fetch(job_statements.with_calls(list(set(ids))))
         by_id = {row["id"]: row for row in rows}
         return [by_id.get(job_id) for job_id in ids]
 

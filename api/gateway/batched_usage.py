@@ -97,7 +97,7 @@ class BatchedUsage:
                 await self.flush()
         except (TimeoutError, DependencyDown) as error:
             logger.error(  # noqa: TRY400  # where it comes from tells nobody anything
-                "%d rows of usage are lost, this process ends: %s", self.waiting, error or "Postgres is too slow"
+                "%d rows of usage are lost, this process ends: %s", self.waiting, str(error) or "Postgres is too slow"
             )
 
     async def _write_next(self) -> None:

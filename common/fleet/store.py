@@ -11,6 +11,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.catalog.local import LocalModel
+from common.database.bounded import bounded
 from common.fleet import statements as sql
 from common.fleet.contracts import Desired, Fault, Gpu, GpuRoom, Host, Instance, Node, State
 from common.ids import uuid7
@@ -48,6 +49,9 @@ class FleetStore:
 
     async def read(self, entries: Mapping[str, LocalModel]) -> Snapshot:
         """Every model that was ever asked for, the other nodes, and what is remembered of containers."""
+        return await bounded(self._read(entries))
+
+    async def _read(self, entries: Mapping[str, LocalModel]) -> Snapshot:
         async with self._engine.connect() as connection:
             read_at = (await connection.execute(sql.NOW)).scalar_one()
             models = (await connection.execute(sql.MODELS)).mappings().all()
@@ -169,16 +173,19 @@ class FleetStore:
             )
         )
 
-    async def _rows(self, statement: TextClause) -> Sequence[RowMapping]:
-        async with self._engine.connect() as connection:
-            return (await connection.execute(statement)).mappings().all()
-
     async def _happened(self, statement: TextClause) -> bool:
         return bool(await self._rows(statement))
 
+    async def _rows(self, statement: TextClause) -> Sequence[RowMapping]:
+        return await bounded(self._fetch(statement))
+
     async def _run(self, statement: TextClause) -> None:
+        await bounded(self._fetch(statement))
+
+    async def _fetch(self, statement: TextClause) -> Sequence[RowMapping]:
         async with self._engine.connect() as connection:
-            await connection.execute(statement)
+            result = await connection.execute(statement)
+            return result.mappings().all() if result.returns_rows else []
 
 
 def desired_of(row: RowMapping, entry: LocalModel | None) -> Desired:

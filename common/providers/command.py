@@ -129,7 +129,8 @@ async def running(
             run = RunningCommand(await asyncio.shield(starting))
         except asyncio.CancelledError:
             # A start that is cancelled halfway leaves its pipes open. It takes milliseconds: see it through.
-            await RunningCommand(await starting).stop()
+            with suppress(OSError):  # which it cannot be: then there is nothing to stop
+                await RunningCommand(await starting).stop()
             raise
         try:
             yield run

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.contracts.calls import ErrorDetail
 from common.contracts.fleet import OperationProgress
+from common.database.bounded import bounded
 from common.events import EventSink
 from common.fleet import operations as sql
 from common.fleet.contracts import State
@@ -41,6 +42,9 @@ class Operations:
 
     async def follow(self) -> None:
         """Move every operation as far as its model has come."""
+        await bounded(self._follow())
+
+    async def _follow(self) -> None:
         async with self._engine.connect() as connection:
             live = [dict(row) for row in (await connection.execute(sql.live())).mappings()]
             for row in live:

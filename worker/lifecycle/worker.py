@@ -58,7 +58,8 @@ from worker.threads import Threads
 RETRY_SECONDS = 2.0
 # What a model may take to finish when its worker takes it along, and how long the worker waits for all of them.
 LAST_DRAIN_SECONDS = 5.0
-LEAVE_SECONDS = 15.0
+LEAVE_SECONDS = 12.0
+STOP_PULLS_SECONDS = 3.0
 LEAVE_LOOK_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
@@ -267,7 +268,7 @@ class LifecycleRuntime:
                 while await self._has_models(installation):  # noqa: ASYNC110  # of "none left" there is no event
                     await asyncio.sleep(LEAVE_LOOK_SECONDS)
         except (EngineError, SQLAlchemyError, OSError) as error:
-            logger.warning("models left as they are: %s", error or "they took too long to stop")
+            logger.warning("models left as they are: %s", str(error) or "they took too long to stop")
 
     async def _has_models(self, installation: str) -> bool:
         """Rows too: what nobody is there to call stopped would be shown as leaving for ever."""
@@ -278,11 +279,12 @@ class LifecycleRuntime:
     async def _stop_pulls(self) -> None:
         """What pulls weights would go on by itself; the next pull takes up what has come."""
         try:
-            for one in await self._own(str(await self._store.installation())):
-                if not is_instance(one):
-                    await self._engine.remove(one.id, force=True)
+            async with asyncio.timeout(STOP_PULLS_SECONDS):
+                for one in await self._own(str(await self._store.installation())):
+                    if not is_instance(one):
+                        await self._engine.remove(one.id, force=True)
         except (EngineError, SQLAlchemyError, OSError) as error:
-            logger.warning("pulls left as they are: %s", error)
+            logger.warning("pulls left as they are: %s", str(error) or "Postgres or Docker does not answer")
 
     async def _own(self, installation: str) -> list[Container]:
         return [one for one in await self._engine.ours(installation) if one.labels.get(LABEL_NODE) == self._node]

@@ -8,6 +8,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from api.gateway.app import Gateway
+from api.gateway.batched_usage import BatchedUsage
 from api.receiving import BoundedHttp
 from common.circuits import Circuits
 from common.settings import Settings
@@ -89,3 +91,29 @@ async def test_an_api_stops_though_a_library_swallowed_the_cancellation(
     async with asyncio.timeout(PATIENCE_SECONDS):
         async with serving(settings):
             await looking.wait()
+
+
+async def test_who_is_cut_off_by_a_stop_may_still_write_down_what_it_used(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upstream that is a program takes a moment to end."""
+    asked, order = asyncio.Event(), []
+
+    async def chat(*_: object) -> None:
+        asked.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.3)
+            order.append("used")
+
+    async def close(_: BatchedUsage) -> None:
+        order.append("closed")
+
+    monkeypatch.setattr(Gateway, "__call__", chat)
+    monkeypatch.setattr(BatchedUsage, "close", close)
+    async with serving(settings, drain_seconds=0) as api:
+        asking = asyncio.create_task(api.post("/v1/chat/completions"))
+        await asked.wait()
+    assert order == ["used", "closed"]
+    await asyncio.gather(asking, return_exceptions=True)

@@ -45,7 +45,7 @@ class FaultyStore:
         self.beats = 0
         self.is_asked_again = asyncio.Event()
 
-    async def heartbeat(self, held: list[tuple[UUID, int]]) -> set[UUID]:
+    async def heartbeat(self, held: list[tuple[UUID, int]], *, seconds: float) -> set[UUID]:
         self.beats += 1
         if self.beats == 1:
             raise RuntimeError("can't start new thread")

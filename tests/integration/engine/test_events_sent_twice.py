@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
-import pytest
 from redis.asyncio import Redis
 
 from api.events.channel import Reader
@@ -75,17 +74,16 @@ async def texts(redis_url: str, job_id: UUID, count: int) -> list[str]:
     return [orjson.loads(line[6:])["text"] for line in said.split(b"\n") if line.startswith(b"data: ")]
 
 
-async def test_a_batch_whose_reply_was_lost_is_shown_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("common.events.DRAIN_SECONDS", 60)
+async def test_a_batch_whose_reply_was_lost_is_shown_once(redis_url: str) -> None:
     job_id = uuid7()
     async with losing(redis_url) as (between, url), Redis.from_url(url) as redis:
         events = EventLog(redis)
         for text in ("Light ", "scatters", "."):
             events.append(job_id, "call.delta", {"call": "c", "model": "m", "text": text})
-        await events.drain()
+        await events.drain(seconds=SOON_SECONDS)
         assert between.has_lost
         events.append(job_id, "call.delta", {"call": "c", "model": "m", "text": " Blue most."})
-        await events.drain()
+        await events.drain(seconds=SOON_SECONDS)
     entries: Any = None
     async with Redis.from_url(redis_url) as redis:
         entries = await redis.xrange(stream_key(job_id))

@@ -161,15 +161,16 @@ async def test_fifty_comparisons_outlive_the_network(
                 await asyncio.sleep(0.05)
     keys = {name: value.format(url=url) for given in CLOUDS.values() for name, value in given.items()}
     team.start(**keys, MODEL_RUNNER_URL=model_runner_url, LOCAL_MODEL_TIMEOUT="120000")
-    running = [await desk.submit(*CLOUDS, merge=False, max_tokens=8) for _ in range(50)]
+    running = [await desk.submit(*CLOUDS, merge=False, max_tokens=8) for _ in range(10)]
     await desk.until(running[0], lambda row: any(call["status"] == "completed" for call in row["calls"] or []))
     process.send_signal(signal.SIGKILL)
     process.wait(10)
+    running += [await desk.submit(*CLOUDS, merge=False, max_tokens=8) for _ in range(40)]
     ended = [await desk.ended(job_id) for job_id in running]
     assert [job["status"] for job in ended] == ["completed"] * 50, [job["error"] for job in ended if job["error"]]
     everyone = [answer for job in ended for answer in answers(job)]
     moved = [answer for answer in everyone if answer["served_by"] != answer["model"]]
-    assert len(moved) > 50  # the network went away in the middle, not at the end
+    assert len(moved) >= 120  # all that came when it was away, and those that it left in the middle
     for answer in moved:
         assert answer["served_by"].startswith("docker_modelrunner-")
         assert "offline" in codes(answer)

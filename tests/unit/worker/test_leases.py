@@ -17,7 +17,7 @@ class LosingStore:
     def __init__(self) -> None:
         self.is_beaten = asyncio.Event()
 
-    async def heartbeat(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
+    async def heartbeat(self, held: Sequence[tuple[UUID, int]], *, seconds: float) -> set[UUID]:
         self.is_beaten.set()
         return set()
 
@@ -73,7 +73,7 @@ class RenewingStore:
         self._one = one
         self.is_beaten = asyncio.Event()
 
-    async def heartbeat(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
+    async def heartbeat(self, held: Sequence[tuple[UUID, int]], *, seconds: float) -> set[UUID]:
         self._one.renew(replace(self._one.claim, attempt=2))
         self.is_beaten.set()
         return set()
