@@ -13,7 +13,7 @@ import json
 import resource
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -32,8 +32,11 @@ TAIL_BYTES = len(WORD)
 class Reader(asyncio.Protocol):
     """One stream: what came of it, and the longest it kept silent after its first word."""
 
-    def __init__(self, raw: bytes, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, raw: bytes, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._raw = raw
+        self._clock = clock
         self._last_at = 0.0
         self._tail = b""
         self.words = 0
@@ -45,11 +48,11 @@ class Reader(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._asked_at = time.perf_counter()
+        self._asked_at = self._clock()
         self._transport.write(self._raw)
 
     def data_received(self, data: bytes) -> None:
-        now = time.perf_counter()
+        now = self._clock()
         if not self.status:
             self.status = data[9:12]
         # what was cut may begin in one read and end in the next

@@ -23,7 +23,8 @@ import uvloop
 
 # a server that needs more than so many at once for its half rate has lost anyway
 MOST_CONNECTIONS = 512
-DRAIN_SECONDS = 5
+# for the last answers; only who loses one waits for so long
+DRAIN_SECONDS = 30
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)\r\n", re.IGNORECASE)
 
 

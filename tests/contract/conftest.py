@@ -4,8 +4,9 @@ A new adapter brings a subject of its own (`subjects_NAME.py`), a fixture here t
 fixture's name in the lists below; the tests stay as they are.
 """
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,20 @@ async def ollama_real(model_runner_url: str, ollama_proxy_server: RunningServer)
     subject = OllamaProxySubject(model_runner_url, ollama_proxy_server)
     yield subject
     await subject.provider.close()
+
+
+@pytest.fixture
+async def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the loop's clock forward by so many seconds: deadlines come when it is their turn, and nobody waits."""
+    loop = asyncio.get_running_loop()
+    now, ahead_seconds = loop.time, 0.0
+
+    def pass_seconds(seconds: float) -> None:
+        nonlocal ahead_seconds
+        ahead_seconds += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: now() + ahead_seconds)
+    return pass_seconds
 
 
 @pytest.fixture(autouse=True)

@@ -76,7 +76,8 @@ class LlmockSubject(ABC):
         return self.asked(model=trouble, timeout_seconds=deadline_seconds(trouble))
 
     async def until_asked(self) -> None:
-        while not self.llmock._server.state.journal.in_flight:  # noqa: ASYNC110  # it tells nobody
+        journal = self.llmock._server.state.journal
+        while not journal.in_flight and not journal.records():  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.005)
 
     async def is_idle(self) -> bool:

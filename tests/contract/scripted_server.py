@@ -66,7 +66,7 @@ class ScriptedServer:
             self.close_door()
             for writer in list(self._writers):
                 writer.transport.abort()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await self._server.wait_closed()
 
     def close_door(self) -> None:

@@ -174,7 +174,7 @@ class ModelRunnerSubject:
         return self.asked(extra={"ignore_eos": True}, **fields)
 
     async def is_idle(self) -> bool:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             slots = (await client.get(self._slots_url)).json()
         return not any(slot["is_processing"] for slot in slots)
 

@@ -18,6 +18,7 @@ from tests.contract.subjects import QUESTION, ModelRunnerSubject, ScriptedSubjec
 from tests.contract.troubles import RETRY_AFTER_SECONDS, SAID_BEFORE, Trouble
 
 HOUR_MS = 3_600_000
+PATIENCE_SECONDS = 60
 
 
 class ScriptedOllamaSubject(ScriptedSubject):
@@ -77,7 +78,7 @@ class AimockSubject:
         return self.asked(model=trouble, timeout_seconds=deadline_seconds(trouble))
 
     async def until_asked(self) -> None:
-        async with httpx.AsyncClient(base_url=self._server.url) as client:
+        async with httpx.AsyncClient(base_url=self._server.url, timeout=PATIENCE_SECONDS) as client:
             while not (await client.get("/__aimock/journal")).json():  # noqa: ASYNC110  # it tells nobody
                 await asyncio.sleep(0.005)
 
@@ -89,7 +90,7 @@ class AimockSubject:
         self._control("fixtures", {"fixtures": fixtures})
 
     def _control(self, what: str, body: Any = None) -> None:
-        httpx.post(f"{self._server.url}/__aimock/{what}", json=body).raise_for_status()
+        httpx.post(f"{self._server.url}/__aimock/{what}", json=body, timeout=PATIENCE_SECONDS).raise_for_status()
 
 
 class OllamaProxySubject(ModelRunnerSubject):
@@ -105,7 +106,7 @@ class OllamaProxySubject(ModelRunnerSubject):
 
     def __init__(self, model_runner_url: str, server: RunningServer) -> None:
         super().__init__(model_runner_url, Ollama(server.url))
-        listed = httpx.get(f"{server.url}/api/tags").json()["models"]
+        listed = httpx.get(f"{server.url}/api/tags", timeout=PATIENCE_SECONDS).json()["models"]
         self.listed = [model["name"] for model in listed]  # it was born with many
 
     def asked(self, **fields: Any) -> ModelRequest:

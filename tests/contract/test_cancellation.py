@@ -1,6 +1,6 @@
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -53,7 +53,8 @@ async def test_a_consumer_cancelled_before_the_first_token_stops_the_server(
     require(troubled, trouble)
     patient = replace(troubled.troubled(trouble), timeout_seconds=PATIENCE_SECONDS)
     waiting = asyncio.create_task(complete(troubled.provider, patient))
-    await troubled.until_asked()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await troubled.until_asked()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -84,11 +85,13 @@ async def test_a_server_that_never_ends_is_left_at_the_deadline(subject: Subject
     await idle(subject)
 
 
-async def test_the_deadline_does_not_strike_a_consumer_that_is_busy_elsewhere(troubled: Troubled) -> None:
-    stream = troubled.provider.stream(troubled.endless(timeout_seconds=2.0))  # a process may have to start first
-    async with aclosing(stream):
+async def test_the_deadline_does_not_strike_a_consumer_that_is_busy_elsewhere(
+    troubled: Troubled, pass_time: Callable[[float], None]
+) -> None:
+    async with aclosing(troubled.provider.stream(troubled.endless(timeout_seconds=PATIENCE_SECONDS))) as stream:
         assert (await anext(stream)).text
-        await asyncio.sleep(2.2)  # past the deadline, and not the adapter's to interrupt
+        pass_time(PATIENCE_SECONDS)
+        await asyncio.sleep(0.01)  # past the deadline, and not the adapter's to interrupt
         with pytest.raises(Timeout):
             await exhaust(stream)
 

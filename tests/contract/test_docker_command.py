@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -121,10 +122,16 @@ async def test_the_deadline_ends_helpers_that_do_not_listen(cli: ModelRunnerCliS
     assert cli.docker.is_over()
 
 
-async def test_a_helper_out_of_reach_is_not_waited_for(cli: ModelRunnerCliSubject) -> None:
+async def test_a_helper_out_of_reach_is_not_waited_for(
+    cli: ModelRunnerCliSubject, pass_time: Callable[[float], None]
+) -> None:
+    waiting = asyncio.create_task(answer_to(cli, "escaped"))
+    while not cli.docker.asked("escape") and not waiting.done():  # noqa: ASYNC110  # another process's file
+        await asyncio.sleep(0.01)
+    pass_time(PATIENCE_SECONDS)
     with pytest.raises(Timeout):
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await complete(cli.provider, cli.asked(model="escaped", timeout_seconds=2))
+            await waiting
     assert cli.docker.is_over()
     os.kill(cli.docker.asked("escape")[0]["helper"], signal.SIGKILL)
 

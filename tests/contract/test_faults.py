@@ -1,5 +1,6 @@
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -7,7 +8,9 @@ from common.errors import ProviderError
 from common.providers.complete import complete
 from common.providers.protocol import Delta
 from tests.contract.subjects import Troubled, require
-from tests.contract.troubles import EXPECTED, HALFWAY, PATIENT, RETRY_AFTER_SECONDS, Trouble
+from tests.contract.troubles import EXPECTED, HALFWAY, PATIENT, RETRY_AFTER_SECONDS, SILENT, Trouble
+
+PATIENCE_SECONDS = 60
 
 
 @pytest.mark.parametrize("trouble", list(Trouble))
@@ -29,19 +32,24 @@ async def test_a_server_s_wish_for_patience_is_handed_on(troubled: Troubled, tro
 
 
 @pytest.mark.parametrize("trouble", sorted(HALFWAY))
-async def test_what_was_said_before_the_trouble_has_been_heard(troubled: Troubled, trouble: Trouble) -> None:
+async def test_what_was_said_before_the_trouble_has_been_heard(
+    troubled: Troubled, trouble: Trouble, pass_time: Callable[[float], None]
+) -> None:
     require(troubled, trouble)
-    heard: list[Delta] = []
-    with pytest.raises(ProviderError):
-        await listen(troubled.provider.stream(troubled.troubled(trouble)), heard)
+    patient = replace(troubled.troubled(trouble), timeout_seconds=PATIENCE_SECONDS)
+    async with aclosing(troubled.provider.stream(patient)) as stream:
+        heard = [await anext(stream)]
+        if trouble in SILENT:
+            pass_time(PATIENCE_SECONDS)
+        with pytest.raises(ProviderError):
+            await listen(stream, heard)
     assert "".join(delta.text for delta in heard)
     assert all(delta.finish_reason is None for delta in heard)
 
 
 async def listen(stream: AsyncGenerator[Delta], heard: list[Delta]) -> None:
-    async with aclosing(stream):
-        async for delta in stream:
-            heard.append(delta)  # noqa: PERF401  # an extend would lose what came before the error
+    async for delta in stream:
+        heard.append(delta)  # noqa: PERF401  # an extend would lose what came before the error
 
 
 async def test_the_adapter_serves_on_after_every_trouble(troubled: Troubled) -> None:

@@ -1,7 +1,8 @@
 """What only the Google adapter can get right or wrong: the bytes on the wire."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qs
@@ -382,10 +383,15 @@ async def test_vectors_of_another_form_or_number_are_none(server: GeminiServer, 
         await provider.embed(EmbeddingRequest(MODEL, ("river",)))
 
 
-async def test_embedding_has_a_deadline_too(server: GeminiServer, provider: Google) -> None:
+async def test_embedding_has_a_deadline_too(
+    server: GeminiServer, provider: Google, pass_time: Callable[[float], None]
+) -> None:
     server.script = Exchange.until_client_leaves
-    with pytest.raises(Timeout, match=r"within 0\.3 s"):
-        await provider.embed(EmbeddingRequest(MODEL, ("river",), timeout_seconds=0.3))
+    asking = asyncio.create_task(provider.embed(EmbeddingRequest(MODEL, ("river",), timeout_seconds=60)))
+    await server.was_asked.wait()
+    pass_time(60)
+    with pytest.raises(Timeout, match="within 60 s"):
+        await asking
     await server.exchanges[0].client_left.wait()
 
 

@@ -23,7 +23,7 @@ from common.providers.protocol import EmbeddingRequest
 from tests.contract.exchange import Exchange
 from tests.contract.scripted_ollama import refusing
 from tests.contract.scripted_server import Script, sending
-from tests.contract.subjects import QUESTION
+from tests.contract.subjects import QUESTION, deadline_seconds
 from tests.contract.subjects_ollama import AimockSubject, OllamaProxySubject, ScriptedOllamaSubject
 from tests.contract.troubles import Trouble
 
@@ -104,7 +104,7 @@ async def test_embedding_has_the_errors_of_answering(
     ollama: ScriptedOllamaSubject, trouble: Trouble, expected: type[ProviderError]
 ) -> None:
     with pytest.raises(expected):
-        await ollama.provider.embed(EmbeddingRequest(trouble, ("one",), timeout_seconds=0.3))
+        await ollama.provider.embed(EmbeddingRequest(trouble, ("one",), timeout_seconds=deadline_seconds(trouble)))
 
 
 @pytest.mark.parametrize(

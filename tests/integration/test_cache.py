@@ -19,24 +19,27 @@ from common.cache.store import REDIS_SECONDS, AnswerStore, Turn
 from common.contracts.calls import Usage
 
 KEY = "a-key"
+LEADER_KEY = f"ultra:cache:{KEY}:leader"
 WHOLE = CachedAnswer(text="Because of scattering.", finish_reason="stop", usage=Usage(total_tokens=12))
 CUT_OFF = CachedAnswer(text="Because of sca", finish_reason="length")
 # Only a failure waits for so long.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 # A process that takes the lead and then neither answers nor says goodbye.
 LEADER = """
 import asyncio, sys
 from redis.asyncio import Redis
-from common.cache import AnswerCache
+from common.cache import AnswerCache, store
+
+store.REDIS_SECONDS = 60
 
 async def ask():
     print("leading", flush=True)
     await asyncio.Event().wait()
 
 async def main():
-    cache = AnswerCache(Redis.from_url(sys.argv[1]), ttl_seconds=60, lead_seconds=1)
-    await cache.answer(sys.argv[2], ask, 30)
+    cache = AnswerCache(Redis.from_url(sys.argv[1]), ttl_seconds=60, lead_seconds=600)
+    await cache.answer(sys.argv[2], ask, 600)
 
 asyncio.run(main())
 """
@@ -62,15 +65,22 @@ class Model:
         return self.answer
 
 
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Valkey that answers late is not away, but where a test says so."""
+    monkeypatch.setattr("common.cache.store.REDIS_SECONDS", PATIENCE_SECONDS)
+
+
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as client:
+    async with Redis.from_url(redis_url, socket_timeout=PATIENCE_SECONDS) as client:
         yield client
 
 
 @pytest.fixture
 def cache(redis: Redis) -> AnswerCache:
-    return AnswerCache(redis, ttl_seconds=60)
+    """A cache whose leaders nobody takes for dead."""
+    return AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
 
 
 def asking(cache: AnswerCache, model: Model) -> "asyncio.Task[tuple[CachedAnswer, bool]]":
@@ -129,8 +139,8 @@ async def test_an_answer_lives_as_long_as_it_was_told_to(redis: Redis) -> None:
 
 async def test_fifty_equal_calls_of_two_processes_ask_once(redis_url: str, redis: Redis) -> None:
     model = Model(is_open=False)
-    async with Redis.from_url(redis_url) as other:
-        caches = [AnswerCache(client, ttl_seconds=60) for client in (redis, other)]
+    async with Redis.from_url(redis_url, socket_timeout=PATIENCE_SECONDS) as other:
+        caches = [AnswerCache(client, ttl_seconds=60, lead_seconds=600) for client in (redis, other)]
         calls = [asking(caches[number % 2], model) for number in range(50)]
         await model.is_asked.wait()
         await waiting(redis, 100)
@@ -141,40 +151,45 @@ async def test_fifty_equal_calls_of_two_processes_ask_once(redis_url: str, redis
     assert sorted(is_cached for _, is_cached in found) == [False] + [True] * 49
 
 
-async def test_a_lead_is_held_for_as_long_as_its_holder_works(redis: Redis) -> None:
-    cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=0.8)
+async def test_a_lead_is_held_for_as_long_as_its_holder_works(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.cache.cache.RENEWALS_A_LEAD", 60_000)  # one every hundredth of a second
+    cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
     slow, waiter = Model(is_open=False), Model()
     leading = asking(cache, slow)
     await slow.is_asked.wait()
-    began, waiting_task = time.monotonic(), asking(cache, waiter)
+    waiting_task = asking(cache, waiter)
 
-    async def is_past_its_first_lead() -> bool:
-        return time.monotonic() > began + 2
+    async def is_renewed() -> bool:
+        return await redis.pttl(LEADER_KEY) > 60_000
 
-    await until(is_past_its_first_lead)
+    for _ in range(2):
+        await redis.pexpire(LEADER_KEY, 60_000, xx=True)  # as if most of it were over
+        await until(is_renewed)
     slow.may_answer.set()
     assert await leading == (WHOLE, False)
     assert await waiting_task == (WHOLE, True)
     assert waiter.asked == 0
 
 
-async def test_a_leader_that_was_killed_is_followed_by_one_of_those_who_wait(redis_url: str, redis: Redis) -> None:
+async def test_a_leader_that_was_killed_is_followed_by_one_of_those_who_wait(
+    redis_url: str, redis: Redis, cache: AnswerCache
+) -> None:
     leader = await asyncio.create_subprocess_exec(sys.executable, "-c", LEADER, redis_url, KEY, stdout=PIPE)
     assert leader.stdout is not None
     assert await leader.stdout.readline() == b"leading\n"
     model = Model()
-    calls = [asking(AnswerCache(redis, ttl_seconds=60), model) for _ in range(5)]
+    calls = [asking(cache, model) for _ in range(5)]
     await waiting(redis, 10)
     assert model.asked == 0
     leader.kill()
     await leader.communicate()
+    assert await redis.pexpire(LEADER_KEY, 1, xx=True)  # it would expire; as if it did now
     found = await asyncio.gather(*calls)
     assert model.asked == 1
     assert sorted(is_cached for _, is_cached in found) == [False] + [True] * 4
 
 
-async def test_a_cancelled_leader_hands_the_lead_on_at_once(redis: Redis) -> None:
-    cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
+async def test_a_cancelled_leader_hands_the_lead_on_at_once(redis: Redis, cache: AnswerCache) -> None:
     left, taken = Model(is_open=False), Model()
     leading = asking(cache, left)
     await left.is_asked.wait()
@@ -202,21 +217,21 @@ async def test_a_cancelled_waiter_harms_nobody(redis: Redis, cache: AnswerCache)
 
 @pytest.mark.parametrize("turns", range(16))
 async def test_a_caller_cancelled_at_any_point_of_its_look_ends_and_leaves_no_lead_behind(
-    redis: Redis, turns: int
+    redis: Redis, cache: AnswerCache, turns: int
 ) -> None:
-    cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
     call = asking(cache, Model(is_open=False))
     for _ in range(turns):  # of the loop: some of them lie between the command and its reply
         await asyncio.sleep(0)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert not await redis.exists(f"ultra:cache:{KEY}:leader")
+    assert not await redis.exists(LEADER_KEY)
 
 
 async def test_a_leader_that_fails_sends_those_who_wait_to_ask_for_themselves_all_at_once(
-    redis: Redis, cache: AnswerCache
+    redis: Redis, cache: AnswerCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("common.cache.store.VAIN_SECONDS", 600.0)  # however late they look
     failing, model = Model(RuntimeError("no model"), is_open=False), Model(is_open=False)
     leading = asking(cache, failing)
     await failing.is_asked.wait()
@@ -235,8 +250,7 @@ async def test_a_leader_that_fails_sends_those_who_wait_to_ask_for_themselves_al
     assert await cache.answer(KEY, model, 0) == (WHOLE, True)
 
 
-async def test_a_truncated_answer_is_its_caller_s_alone(redis: Redis) -> None:
-    cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
+async def test_a_truncated_answer_is_its_caller_s_alone(redis: Redis, cache: AnswerCache) -> None:
     cut_off, model = Model(CUT_OFF, is_open=False), Model()
     leading = asking(cache, cut_off)
     await cut_off.is_asked.wait()
@@ -294,17 +308,19 @@ async def test_only_the_holder_of_the_lead_can_end_it(redis: Redis) -> None:
 
 
 async def test_valkey_stopped_in_the_middle_costs_nobody_an_answer(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("common.cache.cache.RENEWALS_A_LEAD", 6000)  # ten a second
     leader, waiter, later = Model(is_open=False), Model(), Model()
     with Stack(tmp_path, only=("valkey",)) as stack:
-        async with Redis.from_url(stack.settings["REDIS_URL"]) as redis:
-            cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=0.5)
+        async with Redis.from_url(stack.settings["REDIS_URL"], socket_timeout=PATIENCE_SECONDS) as redis:
+            cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
             with caplog.at_level(logging.WARNING, "common.cache.store"):
                 leading = asking(cache, leader)
                 await leader.is_asked.wait()
                 waiting_task = asking(cache, waiter)
                 await waiting(redis, 2)
+                monkeypatch.setattr("common.cache.store.REDIS_SECONDS", REDIS_SECONDS)
                 await asyncio.to_thread(stack.stop)
                 assert await waiting_task == (WHOLE, False)
                 leader.may_answer.set()
@@ -313,21 +329,24 @@ async def test_valkey_stopped_in_the_middle_costs_nobody_an_answer(
     assert [record.message.split(":")[0] for record in caplog.records] == ["working without the answer cache"]
 
 
-async def test_a_valkey_that_says_nothing_delays_one_call_by_a_second_and_then_none() -> None:
-    async with silent_server() as url, Redis.from_url(url, socket_timeout=PATIENCE_SECONDS) as redis:
+async def test_a_valkey_that_says_nothing_delays_one_call_by_a_second_and_then_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("common.cache.store.REDIS_SECONDS", REDIS_SECONDS)
+    monkeypatch.setattr("common.cache.store.REST_SECONDS", 600.0)  # the second call is soon enough, whenever it comes
+    asked: list[asyncio.StreamWriter] = []
+    async with silent_server(asked) as url, Redis.from_url(url, socket_timeout=PATIENCE_SECONDS) as redis:
         cache = AnswerCache(redis, ttl_seconds=60)
         began = time.monotonic()
         assert await cache.answer(KEY, Model(), PATIENCE_SECONDS) == (WHOLE, False)
         assert REDIS_SECONDS <= time.monotonic() - began < PATIENCE_SECONDS
-        began = time.monotonic()
         assert await cache.answer(KEY, Model(), PATIENCE_SECONDS) == (WHOLE, False)
-        assert time.monotonic() - began < REDIS_SECONDS
+        assert len(asked) <= 1
 
 
 @asynccontextmanager
-async def silent_server() -> AsyncIterator[str]:
-    """The URL of something that accepts connections and never says a word."""
-    connections: list[asyncio.StreamWriter] = []
+async def silent_server(connections: list[asyncio.StreamWriter]) -> AsyncIterator[str]:
+    """The URL of something that accepts connections, which it notes, and never says a word."""
 
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(writer)

@@ -7,13 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from common.admission.shared import admission_redis
 from common.admission.slots import MAX_AHEAD_PER_SLOT, Slot, Slots
 from common.catalog.entry import ModelEntry
 from common.errors import RateLimited
+from tests.integration.admission_clients import PATIENCE_SECONDS, closed, patient_redis
 
 KEY = "ultra:slots:mock/small"
-PATIENCE_SECONDS = 20
 
 
 def entry(slots: int) -> ModelEntry:
@@ -23,7 +22,7 @@ def entry(slots: int) -> ModelEntry:
 @asynccontextmanager
 async def slots_of(redis_url: str, *, is_patient: bool = False) -> AsyncIterator[Slots]:
     """Slots as a process has them."""
-    redis = admission_redis(redis_url)
+    redis = patient_redis(redis_url)
     slots = Slots(redis, is_patient=is_patient)
     try:
         yield slots
@@ -60,7 +59,10 @@ async def test_both_planes_together_take_no_more_than_a_models_slots(redis_url: 
         assert await most_at_once([gateway, jobs], entry(3), 24) == 3
 
 
-async def test_a_chat_goes_before_the_jobs_that_came_just_before_it(redis_url: str) -> None:
+async def test_a_chat_goes_before_the_jobs_that_came_just_before_it(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.admission.slots.JOB_HANDICAP_SECONDS", 600.0)  # just before, on the slowest machine
     model, order = entry(1), list[str]()
 
     async def call(slots: Slots, name: str) -> None:
@@ -83,9 +85,12 @@ async def test_a_chat_goes_before_the_jobs_that_came_just_before_it(redis_url: s
     assert order == ["chat", "job"]
 
 
-async def test_a_chat_is_turned_away_from_a_line_that_is_too_long_or_takes_too_long(redis_url: str) -> None:
+async def test_a_chat_is_turned_away_from_a_line_that_is_too_long_or_takes_too_long(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.admission.slots.SEEN_SECONDS", 600.0)  # no machine is so slow that the line seems dead
     model = entry(1)
-    async with slots_of(redis_url) as slots, Redis.from_url(redis_url) as redis:
+    async with slots_of(redis_url) as slots, Redis.from_url(redis_url) as redis, asyncio.timeout(PATIENCE_SECONDS):
         held = await slots.take(model)
         line = [asyncio.create_task(slots.take(model)) for _ in range(MAX_AHEAD_PER_SLOT)]
         await waiting(redis, MAX_AHEAD_PER_SLOT)
@@ -152,11 +157,11 @@ async def test_without_redis_each_process_has_the_slots_to_itself(unused_tcp_por
 
 async def test_what_redis_gave_stays_taken_when_it_goes_away(redis_url: str) -> None:
     model = entry(1)
-    async with slots_of(redis_url) as slots, Redis.from_url(redis_url) as redis:
+    async with slots_of(redis_url) as slots:
         held = await slots.take(model)
-        await redis.execute_command("CLIENT", "PAUSE", "1200", "ALL")
-        with pytest.raises(RateLimited):
-            await slots.take(model, patience_seconds=0.8)
-        held.release()
+        async with closed(redis_url):
+            with pytest.raises(RateLimited):
+                await slots.take(model, patience_seconds=0.05)
+            held.release()
         async with asyncio.timeout(PATIENCE_SECONDS), slots.hold(model):
             pass

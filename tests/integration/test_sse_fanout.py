@@ -35,6 +35,6 @@ async def test_a_thousand_watchers_see_every_event_in_order_though_some_are_kill
     outcome = await fan_out(ours.port, job["links"]["events"], watchers=WATCHERS, killed=100)
 
     assert outcome.faults == []
-    # a loaded machine puts more tokens into one event
-    assert outcome.events_each > 20
-    assert outcome.resumptions >= outcome.kills > 50
+    # A machine that stood still puts all tokens but the first into one event; then fewer live to see their death.
+    assert outcome.events_each >= 9
+    assert outcome.resumptions >= outcome.kills > 40

@@ -36,7 +36,7 @@ async def served(load: Callable[[Settings], Awaitable[Engine]], **changes: objec
         server = Server(uvicorn.Config(create_app(instance, metrics), ws="none", lifespan="off", log_config=None))
         listening = asyncio.create_task(server.serve(sockets=[listener]))
         ending = asyncio.create_task(instance.run())
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=10) as client:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=60) as client:
             yield Served(instance, client, ending)
         instance.drain()
         await ending
@@ -56,7 +56,7 @@ async def ready(engine: Engine, **changes: object) -> AsyncIterator[Served]:
         yield all_of_it
 
 
-async def until_ready(client: httpx2.AsyncClient, seconds: float = 10) -> None:
+async def until_ready(client: httpx2.AsyncClient, seconds: float = 60) -> None:
     """Ask until it is. Each question goes over the wire, so that whoever is asked can work meanwhile."""
     async with asyncio.timeout(seconds):
         while (await client.get("/ready")).status_code != 200:

@@ -12,6 +12,8 @@ from runner.engines.pretrained.row import NO_TOKEN, Choosing, Row
 from runner.faults import EngineBroken, NoMemory, Refused
 
 END = 0
+# Only a failure waits this long.
+PATIENCE_SECONDS = 60
 
 
 class ScriptedForward:
@@ -37,7 +39,7 @@ class ScriptedForward:
         self.rows = [self.rows[index] for index in indexes]
 
     def _wait(self) -> None:
-        if (error := self.steps.get(timeout=5)) is not None:
+        if (error := self.steps.get(timeout=PATIENCE_SECONDS)) is not None:
             raise error
 
 
@@ -58,7 +60,7 @@ class Asked:
         )
 
     def next(self) -> Piece | Refused:
-        return self.given.get(timeout=5)
+        return self.given.get(timeout=PATIENCE_SECONDS)
 
     def text(self) -> str:
         """The answer to its end."""
@@ -182,10 +184,10 @@ def test_work_between_two_steps_is_done_in_the_models_thread(forward: ScriptedFo
     asked.next()
     done = batcher.between(lambda: len(forward.rows))
     go(forward, 20)
-    assert done.result(5) == 1
+    assert done.result(PATIENCE_SECONDS) == 1
     failed = batcher.between(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
-        failed.result(5)
+        failed.result(PATIENCE_SECONDS)
 
 
 def test_a_newcomer_without_memory_is_refused_and_the_others_go_on(forward: ScriptedForward, batcher: Batcher) -> None:
@@ -224,7 +226,7 @@ def test_memory_that_never_suffices_breaks_the_engine(forward: ScriptedForward, 
         batcher.add(asked.row)
         forward.steps.put(MemoryError())
         assert isinstance(asked.next(), NoMemory)
-    assert "out of memory" in batcher.broken.result(5)
+    assert "out of memory" in batcher.broken.result(PATIENCE_SECONDS)
 
 
 def test_any_other_failure_breaks_the_engine_at_once(forward: ScriptedForward, batcher: Batcher) -> None:
@@ -232,7 +234,7 @@ def test_any_other_failure_breaks_the_engine_at_once(forward: ScriptedForward, b
     batcher.add(asked.row)
     forward.steps.put(RuntimeError("CUDA error: device-side assert triggered"))
     assert isinstance(asked.next(), EngineBroken)
-    assert "device-side assert" in batcher.broken.result(5)
+    assert "device-side assert" in batcher.broken.result(PATIENCE_SECONDS)
 
 
 def test_a_row_without_numbers_fails_alone() -> None:

@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from runner.contracts import Chat
 from runner.engines import llamacpp
 from runner.settings import Settings
+from tests.integration.embedded.watching import until
 from tests.runner.processes import Program, program, smollm2
 
 STORY = [{"role": "user", "content": "Tell me a long story."}]
@@ -104,12 +107,15 @@ async def test_sixty_calls_one_right_after_the_other_are_all_answered() -> None:
 
 
 def test_who_leaves_a_stream_frees_the_slot(it: Program) -> None:
-    with it.client.stream("POST", "/v1/chat/completions", json=LONG | {"stream": True}) as response:
-        lines = response.iter_lines()  # whose end would be the connection's
-        next(lines)
-        assert it.client.get("/health").json()["in_flight"] == 1
-    while it.client.get("/health").json()["in_flight"]:
-        pass
+    url = it.client.base_url
+    asking = HTTPConnection(url.host, url.port or 0, timeout=60)
+    with standing_still(child_of(it.process.pid)):
+        asking.request("POST", "/v1/chat/completions", json.dumps(LONG | {"stream": True}))
+        until(lambda: it.client.get("/health").json()["in_flight"] == 1, "its beginning")
+    assert asking.getresponse().readline().startswith(b"data: {")
+    with standing_still(child_of(it.process.pid)):  # else the answer would end by itself
+        asking.close()
+        until(lambda: it.client.get("/health").json()["in_flight"] == 0, "its end")
     assert it.ask("/inference", {"prompt": "hi", "max_tokens": 1})["response"] is not None
 
 
@@ -118,22 +124,22 @@ def test_sigterm_finishes_the_answer_in_flight_and_exits_with_0() -> None:
         it.until_ready()
         answers: list[Any] = []
         asking = threading.Thread(target=lambda: answers.append(it.ask("/v1/chat/completions", LONG)))
-        asking.start()
-        while not it.client.get("/health").json()["in_flight"]:
-            pass
-        it.process.send_signal(signal.SIGTERM)
-        while (health := it.client.get("/health").json())["status"] != "draining":
-            pass
-        assert health["in_flight"] == 1
-        refused = it.client.post("/inference", json={"prompt": "hi"})
-        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "draining")
+        with standing_still(child_of(it.process.pid)):
+            asking.start()
+            until(lambda: it.client.get("/health").json()["in_flight"] == 1, "its beginning")
+            it.process.send_signal(signal.SIGTERM)
+            until(lambda: it.client.get("/health").json()["status"] == "draining", "the drain")
+            assert it.client.get("/health").json()["in_flight"] == 1
+            refused = it.client.post("/inference", json={"prompt": "hi"})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "draining")
         asking.join(60)
         assert answers[0]["usage"]["completion_tokens"] == LONG["max_tokens"]
         assert it.end() == (0, {})
 
 
-def test_sigterm_while_it_loads_ends_at_once() -> None:
-    with program(model_path=smollm2()) as it:
+def test_sigterm_while_it_loads_ends_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless.gguf")  # nobody writes into it: it is read for ever
+    with program(model_path=tmp_path) as it:
         while True:
             try:
                 status = it.client.get("/health").json()["status"]
@@ -177,6 +183,16 @@ def test_what_is_fatal_has_a_code_and_one_line_of_json(
         ended, said = it.end()
     assert (ended, said.get("fatal")) == (code, name)
     assert words in said["message"]
+
+
+@contextmanager
+def standing_still(pid: int) -> Iterator[None]:
+    """A process that gets no further meanwhile, and nothing it was asked for to its end."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def child_of(pid: int) -> int:

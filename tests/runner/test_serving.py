@@ -13,6 +13,8 @@ from tests.openai_schema import check
 from tests.runner.scripted_engine import SAID, ScriptedEngine
 from tests.runner.serving import Served, ready, served, until_ready
 
+# Only a failure waits this long.
+PATIENCE_SECONDS = 60
 ASK = {"model": "local-small", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -140,7 +142,7 @@ async def test_embeddings_come_as_numbers_or_as_base64() -> None:
 
 async def in_flight(it: Served, count: int, waiting: int = 0) -> None:
     """Return once `/health` counts so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             health = (await it.client.get("/health")).json()
             if (health["in_flight"], health["waiting"]) == (count, waiting):
@@ -171,7 +173,7 @@ async def test_who_leaves_before_the_first_token_stops_the_generation() -> None:
         asking = asyncio.create_task(it.client.post("/inference", json={"prompt": "1"}))
         await in_flight(it, 1)
         asking.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await engine.was_stopped.wait()
         await in_flight(it, 0)
         metrics = (await it.client.get("/metrics")).text
@@ -186,7 +188,7 @@ async def test_who_leaves_in_the_middle_of_a_stream_stops_the_generation() -> No
             async for line in response.aiter_lines():
                 if "Hello" in line:
                     break
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await engine.was_stopped.wait()
 
 

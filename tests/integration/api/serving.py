@@ -10,7 +10,7 @@ import uvicorn
 
 from api.main import create_app
 from api.receiving import BoundedHttp
-from api.server import Server
+from api.server import KEEP_ALIVE_SECONDS, Server
 from common.settings import Settings
 
 # Longer than anything here takes on a loaded machine; only a failure waits for it.
@@ -24,7 +24,14 @@ async def serving(
     """A client of an API with these settings; the API has stopped when the context ends."""
     app = create_app(settings)
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        config = uvicorn.Config(app, http=http, log_config=None, ws="none", timeout_graceful_shutdown=drain_seconds)
+        config = uvicorn.Config(
+            app,
+            http=http,
+            log_config=None,
+            ws="none",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=drain_seconds,
+        )
         server = Server(config, app)
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS) as client:

@@ -76,13 +76,13 @@ async def test_cancelling_stops_the_job_tells_workers_and_may_be_repeated(
     await worker.begin(job["id"])
     async with worker.redis.pubsub() as told:
         await told.subscribe(CANCEL_CHANNEL)
-        await told.get_message(timeout=5)  # the subscription itself
+        await told.get_message(timeout=60)  # the subscription itself
         for _ in range(2):
             response = await api.post(job["links"]["cancel"])
             assert response.status_code == 200
             assert response.json()["status"] == "cancelled"
             assert response.json()["answers"][0]["status"] == "cancelled"
-        message = await told.get_message(timeout=5)
+        message = await told.get_message(timeout=60)
         assert message is not None
         assert message["data"].decode() == job["id"]
         assert await told.get_message(timeout=0.1) is None

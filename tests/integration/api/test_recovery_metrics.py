@@ -28,7 +28,7 @@ async def test_what_workers_counted_is_shown(api: httpx.AsyncClient, worker: Act
     assert seen["ultra_call_rescues_total"] == 3
     assert seen["ultra_calls_dead_lettered_total"] == 1
     assert seen["ultra_call_stale_results_total"] == 0
-    assert 0 <= seen["ultra_sweep_age_seconds"] < 5
+    assert 0 <= seen["ultra_sweep_age_seconds"] < 60
 
 
 async def test_before_anybody_counted_counters_are_0_and_the_last_sweep_is_infinitely_long_ago(
@@ -50,7 +50,7 @@ async def test_what_cannot_be_asked_is_left_out(serve: Serve, closed_port: int) 
 async def test_the_age_of_each_queue_is_shown(api: httpx.AsyncClient, worker: ActingWorker) -> None:
     await submit(api)
     seen = await figures(api)
-    assert 0 <= seen["ultra_queue_oldest_seconds control"] < 10
+    assert 0 <= seen["ultra_queue_oldest_seconds control"] < 60
     assert seen["ultra_queue_oldest_seconds cloud"] == seen["ultra_queue_oldest_seconds local"] == 0
     assert seen["ultra_jobs_overdue_seconds"] == 0
 

@@ -42,7 +42,7 @@ async def test_random_input_finds_no_fault_and_no_undocumented_answer(
     tester = await asyncio.create_subprocess_exec(
         *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{api.base_url}/openapi.json"),
         *("--checks", "all", "--exclude-checks", LEFT_OUT, "--phases", "examples,coverage,fuzzing"),
-        *("--max-examples", str(EXAMPLES_AN_OPERATION), "--request-timeout", "10", "--no-color"),
+        *("--max-examples", str(EXAMPLES_AN_OPERATION), "--request-timeout", "60", "--no-color"),
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

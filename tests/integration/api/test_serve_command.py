@@ -47,7 +47,7 @@ def wait_until_up(url: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         with suppress(httpx.TransportError):
-            if httpx.get(f"{url}/health").status_code == httpx.codes.OK:
+            if httpx.get(f"{url}/health", timeout=PATIENCE_SECONDS).status_code == httpx.codes.OK:
                 return
         time.sleep(0.05)
     pytest.fail("the API did not start")
@@ -60,8 +60,8 @@ def test_it_serves_until_it_is_told_to_stop_and_then_ends_well(
     process = start("--port", str(closed_port))
     url = f"http://127.0.0.1:{closed_port}"
     wait_until_up(url)
-    job = httpx.post(f"{url}/api/analyze", json=ASKED).json()
-    with httpx.stream("GET", url + job["links"]["events"]) as watching:
+    job = httpx.post(f"{url}/api/analyze", json=ASKED, timeout=PATIENCE_SECONDS).json()
+    with httpx.stream("GET", url + job["links"]["events"], timeout=PATIENCE_SECONDS) as watching:
         assert watching.status_code == httpx.codes.OK
         process.send_signal(number)
         assert b"job.finished" not in watching.read()

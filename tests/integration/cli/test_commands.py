@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli.embedded.stack import Stack
-from tests.integration.cli.ultra import PATIENCE_SECONDS, ULTRA, environment, ultra
+from tests.integration.cli.ultra import PATIENCE_SECONDS, ULTRA, doctor, environment, ultra, ultra_until
 
 TWO = ("--models", "mock-a,mock-b")
 
@@ -95,7 +95,9 @@ def test_ctrl_c_cancels_the_job(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_time_that_runs_out_leaves_the_job_to_be_watched_later(stack: Stack, tmp_path: Path) -> None:
-    late = run(stack, tmp_path, "analyze", "Why?", "-m", "mock-slow-a", "--timeout", "0.3", "--quiet")
+    arguments = ("analyze", "Why?", "-m", "mock-slow-a", "--timeout", "0.3", "--quiet")
+    # the submission has to fit into the time, too
+    late = ultra_until(lambda one: "did not accept" not in one.stderr, tmp_path, *arguments, ULTRA_URL=stack.url)
     assert late.returncode == 5
     [job_id] = [word for word in late.stderr.split() if word.count("-") == 4]
     watched = run(stack, tmp_path, "show", job_id, "--watch", "--json")
@@ -125,11 +127,11 @@ def test_a_job_that_does_not_exist_is_said_so(stack: Stack, tmp_path: Path) -> N
 
 def test_the_doctor_finds_a_running_stack_well(stack: Stack, tmp_path: Path) -> None:
     data_dir = str(Path(stack.settings["DATABASE_URL"].split("host=")[1].replace("%2F", "/")).parents[1])
-    result = run(stack, tmp_path, "doctor", "--json", "--data-dir", data_dir, USE_MOCK="true")
-    checks = {check["name"]: check["status"] for check in json.loads(result.stdout)["checks"]}
-    assert result.returncode == 0
-    for name in ("database", "migrations", "broker", "workers of local", "api"):
-        assert checks[name] == "ok"
+    well = dict.fromkeys(("database", "migrations", "broker", "workers of local", "api"), "ok")
+    code, checks = doctor(tmp_path, well, "--data-dir", data_dir, ULTRA_URL=stack.url, USE_MOCK="true")
+    assert code == 0
+    for name in well:
+        assert checks[name]["status"] == "ok"
 
 
 def test_help_appears_at_once_since_nothing_heavy_is_imported() -> None:

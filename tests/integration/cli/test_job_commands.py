@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -118,9 +119,8 @@ def test_a_person_is_asked_and_may_say_no(stack: Stack, tmp_path: Path, dead_job
 
 def test_cancelling_says_of_each_whether_it_still_ran(stack: Stack, tmp_path: Path) -> None:
     ended = analyzed(stack, tmp_path, "mock-a")
-    started = run(stack, tmp_path, "analyze", "Why?", "--models", "mock-minute", "--timeout", "0.2", "--json")
-    assert started.returncode == 5, started.stderr
-    running = json.loads(run(stack, tmp_path, "jobs", "-n", "1", "--json").stdout)["data"][0]["id"]
+    asked = {"prompt": "Why?", "models": ["mock-minute"]}
+    running = httpx.post(f"{stack.url}/api/analyze", json=asked, timeout=60).json()["id"]
     result = run(stack, tmp_path, "jobs", "cancel", running, ended)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == f"{running} cancelled\n{ended} had ended before: completed\n"

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from cli.embedded.stack import Stack
 from tests.integration.cli.terminal import CTRL_C, CTRL_D, DOWN, ENTER, Terminal
 from tests.integration.cli.ultra import ultra
@@ -59,10 +61,8 @@ def test_a_person_asks_looks_back_and_leaves(stack: Stack, tmp_path: Path) -> No
 
 
 def test_ctrl_c_leaves_a_running_analysis_to_be_found_again_and_cancelled(stack: Stack, tmp_path: Path) -> None:
-    running = ultra(
-        tmp_path, "analyze", "Why?", "-m", "mock-minute", "--timeout", "0.5", "--quiet", ULTRA_URL=stack.url
-    )
-    assert running.returncode == 5
+    asked = {"prompt": "Why?", "models": ["mock-minute"]}
+    httpx.post(f"{stack.url}/api/analyze", json=asked, timeout=60).raise_for_status()
     with Terminal(tmp_path, "menu", ULTRA_URL=stack.url) as terminal:
         terminal.wait_for("What now?")
         terminal.press(DOWN + ENTER)

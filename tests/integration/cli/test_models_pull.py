@@ -9,6 +9,7 @@ import pytest
 from tests.fake_docker import FakeDocker
 from tests.integration.cli.pull_servers import PullServer
 from tests.integration.cli.ultra import PATIENCE_SECONDS, ULTRA, environment, ultra
+from tests.integration.embedded.watching import until
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "pull_modelrunner_models.py"
 
@@ -177,7 +178,7 @@ def test_ctrl_c_ends_the_docker_command(docker: FakeDocker) -> None:
     _, complaint = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     assert "pull again" in complaint
-    assert not Path(f"/proc/{docker.asked('pull')[0]['pid']}").exists()
+    until(lambda: not Path(f"/proc/{docker.asked('pull')[0]['pid']}").exists(), "its end", PATIENCE_SECONDS)
 
 
 def test_the_script_of_the_specification_does_the_same(server: PullServer, tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 """Running the real command as a user would."""
 
+import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from common.settings import Settings
 
@@ -30,3 +34,30 @@ def ultra(home: Path, *arguments: str, stdin: str = "", **settings: str) -> "sub
         timeout=PATIENCE_SECONDS,
         check=False,
     )
+
+
+def ultra_until(
+    is_so: "Callable[[subprocess.CompletedProcess[str]], bool]", home: Path, *arguments: str, **settings: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run again until it ended so, or patience does. For commands that give a server only moments to answer."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        ended = ultra(home, *arguments, **settings)
+        if is_so(ended) or time.monotonic() > deadline:
+            return ended
+
+
+def doctor(
+    home: Path, awaited: Mapping[str, str], *arguments: str, **settings: str
+) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Its exit code and its findings by name, once those `awaited` are as they should be or patience has ended."""
+
+    def is_so(ended: "subprocess.CompletedProcess[str]") -> bool:
+        return {name: check["status"] for name, check in checks_of(ended).items()}.items() >= awaited.items()
+
+    ended = ultra_until(is_so, home, "doctor", "--json", *arguments, **settings)
+    return ended.returncode, checks_of(ended)
+
+
+def checks_of(ended: "subprocess.CompletedProcess[str]") -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in json.loads(ended.stdout)["checks"]}

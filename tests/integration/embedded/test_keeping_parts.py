@@ -14,7 +14,7 @@ from cli.embedded.part import Part, Probe
 from cli.embedded.supervisor import Supervisor
 
 # Only a failure waits this long.
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 class Notes:
@@ -23,7 +23,7 @@ class Notes:
     def __init__(self) -> None:
         self.ready_names: list[str] = []
         self.notices: list[str] = []
-        self.on_second_ready: Callable[[], None] = lambda: None
+        self.on_ready: Callable[[int], None] = lambda _: None
 
     def starting(self, name: str) -> None: ...
     def failed(self, name: str) -> None: ...
@@ -31,8 +31,7 @@ class Notes:
 
     def ready(self, name: str, seconds: float) -> None:
         self.ready_names.append(name)
-        if self.ready_names.count(name) == 2:
-            self.on_second_ready()
+        self.on_ready(len(self.ready_names))
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
@@ -47,10 +46,14 @@ class Bench:
         self.pids: dict[str, int] = {}
         self.is_ready = asyncio.Event()
 
-    def server(self, name: str, script: str = "while :; do sleep 0.02; done", **fields: object) -> Part:
-        """Serves once its script runs; writes its name to `ended` when it is asked to end."""
-        begin = f"trap 'echo {name} >> {self.directory}/ended; exit 0' TERM; touch {self.directory}/{name}.up; "
-        part = Part(name=name, command=("sh", "-c", begin + script), probe=self._has(f"{name}.up"))
+    def server(
+        self, name: str, script: str = "while :; do sleep 0.02; done", *, is_deaf: bool = False, **fields: object
+    ) -> Part:
+        """Serves once its script runs; writes its name to `ended` when it is asked to end, unless it is deaf."""
+        on_term = "" if is_deaf else f"echo {name} >> {self.directory}/ended; exit 0"
+        begin = f"trap '{on_term}' TERM; touch {self.directory}/{name}.up; "
+        command = ("sh", "-c", begin + script)
+        part = Part(name=name, command=command, probe=self._has(f"{name}.up"), stop_seconds=PATIENCE_SECONDS)
         return replace(part, **fields)  # type: ignore[arg-type]
 
     def step(self, name: str, script: str) -> Part:
@@ -108,10 +111,19 @@ async def test_parts_start_after_what_they_need_and_stop_in_reverse(bench: Bench
 
 
 async def test_a_part_that_dies_is_started_again_and_its_last_words_are_told(bench: Bench) -> None:
-    once = f"test -e {bench.directory}/again && exec sleep 60; touch {bench.directory}/again; echo out of luck; exit 3"
+    script = f"""
+        test -e {bench.directory}/seen && exec sleep 60
+        until test -e {bench.directory}/seen; do sleep 0.02; done
+        echo out of luck; exit 3
+    """
 
-    bench.notes.on_second_ready = lambda: os.kill(os.getpid(), signal.SIGTERM)
-    await bench.run(bench.server("worker", f"sleep 0.3; {once}"), then=lambda _: None)
+    def on_ready(times: int) -> None:
+        (bench.directory / "seen").touch()
+        if times == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    bench.notes.on_ready = on_ready
+    await bench.run(bench.server("worker", script), then=lambda _: None)
     assert bench.notes.notices == ["worker exited with 3; starting it again in 0.5 s. It said: out of luck"]
     assert bench.none_is_left()
 
@@ -145,13 +157,13 @@ async def test_a_command_that_is_missing_stops_the_stack(bench: Bench) -> None:
 
 
 async def test_a_part_that_will_not_stop_is_killed_when_its_time_is_up(bench: Bench) -> None:
-    stubborn = bench.server("worker", "trap '' TERM; while :; do sleep 0.02; done", stop_seconds=0.2)
+    stubborn = bench.server("worker", is_deaf=True, stop_seconds=0.2)
     await bench.run(stubborn)
     assert bench.none_is_left()
 
 
 async def test_a_second_signal_hurries_the_stop(bench: Bench) -> None:
-    stubborn = bench.server("worker", "trap '' TERM; while :; do sleep 0.02; done", stop_seconds=600)
+    stubborn = bench.server("worker", is_deaf=True, stop_seconds=600)
 
     def interrupt_twice(_: Supervisor) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -162,7 +174,7 @@ async def test_a_second_signal_hurries_the_stop(bench: Bench) -> None:
 
 
 async def test_a_stop_while_starting_stops_what_had_started(bench: Bench) -> None:
-    asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGTERM)
+    bench.notes.on_ready = lambda _: os.kill(os.getpid(), signal.SIGTERM)
     await bench.run(bench.server("postgres"), Part(name="model", command=("sleep", "60"), probe=never))
     assert not bench.is_ready.is_set()
     assert bench.ended() == ["postgres"]

@@ -15,7 +15,7 @@ from tests.integration.api.asking import code_of
 from tests.integration.api.serving import serving
 from tests.integration.api.test_keys_and_owners import make_key
 from tests.integration.fleet.conftest import MODEL
-from tests.integration.fleet.keeper import NODE, ActingKeeper
+from tests.integration.fleet.keeper import NODE, PATIENCE_SECONDS, ActingKeeper
 from worker.lifecycle.engine_errors import EngineAway
 
 
@@ -29,6 +29,15 @@ async def reading_logs(redis_url: str, read: logs.Read) -> AsyncIterator[None]:
     finally:
         await end([serving_logs])
         await redis.aclose()
+
+
+async def logs_of(api: httpx.AsyncClient, **parameters: int) -> httpx.Response:
+    """Ask again while nobody answered in time: logs are for people, who do that."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            response = await api.get(f"/models/{MODEL}/logs", params=parameters)
+            if "did not answer within" not in response.text and "Redis is away" not in response.text:
+                return response
 
 
 async def test_the_registry_tells_of_every_model_and_no_secret(api: httpx.AsyncClient) -> None:
@@ -83,10 +92,10 @@ async def test_logs_are_read_by_the_lifecycle_worker_of_the_node(
         return [LogLineDocument(at=None, stream="stderr", text="loaded")]
 
     async with reading_logs(redis_url, read):
-        response = await api.get(f"/models/{MODEL}/logs", params={"tail": 5})
+        response = await logs_of(api, tail=5)
     assert response.status_code == 200, response.text
     assert response.json()["lines"] == [{"at": None, "stream": "stderr", "text": "loaded"}]
-    assert asked == [(response.json()["container"], 5)]
+    assert set(asked) == {(response.json()["container"], 5)}
 
 
 async def test_an_engine_that_is_away_is_told_in_its_own_words(
@@ -99,7 +108,7 @@ async def test_an_engine_that_is_away_is_told_in_its_own_words(
         raise EngineAway("The Docker engine does not answer.")
 
     async with reading_logs(redis_url, read):
-        response = await api.get(f"/models/{MODEL}/logs")
+        response = await logs_of(api)
     assert (response.status_code, code_of(response)) == (503, "dependency_down")
     assert response.json()["detail"] == "The Docker engine does not answer."
 

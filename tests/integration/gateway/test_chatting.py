@@ -1,5 +1,7 @@
 """Chats through the gateway to a server of the same interface."""
 
+import time
+
 import httpx
 
 from tests.contract.scripted_server import API_KEY, ScriptedServer
@@ -8,7 +10,9 @@ from tests.integration.gateway.upstreams import TEXT, USAGE
 
 
 async def test_a_whole_answer_comes_back_with_what_clients_rely_on(api: httpx.AsyncClient) -> None:
+    started = time.perf_counter()
     response = await chat(api, "good")
+    milliseconds = (time.perf_counter() - started) * 1000
     assert response.status_code == 200, response.text
     answer = response.json()
     [choice] = answer["choices"]
@@ -17,7 +21,7 @@ async def test_a_whole_answer_comes_back_with_what_clients_rely_on(api: httpx.As
     assert answer["model"] == response.headers["x-ultra-served-by"] == "scripted-good"
     assert answer["usage"] == USAGE
     assert response.headers["x-ultra-attempts"] == "1"
-    assert float(response.headers["x-ultra-overhead-ms"]) < 1000
+    assert 0 <= float(response.headers["x-ultra-overhead-ms"]) <= milliseconds
     assert response.headers["x-request-id"]
 
 

@@ -13,7 +13,7 @@ import pytest
 from common.settings import Settings
 from tests.contract.exchange import Exchange
 from tests.contract.scripted_server import API_KEY, Parting, ScriptedServer
-from tests.contract.troubles import HALFWAY, RETRY_AFTER_SECONDS, SAID_BEFORE, Trouble
+from tests.contract.troubles import HALFWAY, RETRY_AFTER_SECONDS, SAID_BEFORE, SILENT, Trouble
 from tests.integration.api.serving import serving
 from tests.integration.gateway.talking import HELLO, chat, chunks_of, error_of, text_of
 from tests.integration.gateway.upstreams import SAID_FIRST, TEXT, midway
@@ -21,18 +21,22 @@ from tests.integration.gateway.verdicts import STATUSES
 from tests.openai_schema import check
 
 EARLY = sorted(set(Trouble) - HALFWAY)
-# A local model's silence is timed by a setting of its own, which tests may shorten.
-SILENCE_MILLISECONDS = 1200
+# A local model's silence is timed by a setting of its own, which tests may shorten: who falls silent is local, nobody
+# else.
+SILENCE_MILLISECONDS = 200
+# As long as words may take that come before a silence.
+LONG_SILENCE_MILLISECONDS = 5000
 
 
 @pytest.fixture
 def models() -> dict[str, Any]:
-    alone = {f"scripted-{trouble}": {"local": True} for trouble in Trouble}
+    alone = {f"scripted-{trouble}": {"local": trouble in SILENT} for trouble in Trouble}
     backed = {
-        f"scripted-{trouble}-backed": {"name": str(trouble), "local": True, "fallbacks": ["spare-good"]}
-        for trouble in Trouble
+        f"{model}-backed": {**entry, "name": model.removeprefix("scripted-"), "fallbacks": ["spare-good"]}
+        for model, entry in alone.items()
     }
-    return alone | backed | {"mock-broken": {"parameters": {"extra": {"error": "unavailable"}}}}
+    others = {"spare-good": {"local": False}, "mock-broken": {"parameters": {"extra": {"error": "unavailable"}}}}
+    return alone | backed | others
 
 
 @pytest.fixture
@@ -69,13 +73,14 @@ async def test_before_the_first_token_somebody_else_may_answer(api: httpx.AsyncC
 
 @pytest.mark.parametrize("trouble", sorted(HALFWAY))
 async def test_after_the_first_token_the_stream_ends_with_an_error_and_not_as_if_it_were_whole(
-    api: httpx.AsyncClient, server: ScriptedServer, spare: ScriptedServer, trouble: Trouble
+    settings: Settings, server: ScriptedServer, spare: ScriptedServer, trouble: Trouble
 ) -> None:
     told = asyncio.Event()
     server.scripts[trouble] = midway(server.scripts[trouble], told)
     body = {"model": f"scripted-{trouble}-backed", "messages": HELLO, "stream": True}
     said: list[bytes] = []
-    async with api.stream("POST", "/v1/chat/completions", json=body) as response:
+    settings = settings.model_copy(update={"local_model_timeout": LONG_SILENCE_MILLISECONDS})
+    async with serving(settings) as api, api.stream("POST", "/v1/chat/completions", json=body) as response:
         assert response.status_code == 200
         with pytest.raises(httpx.RemoteProtocolError):  # the response has no end either
             await read(response, said, told)

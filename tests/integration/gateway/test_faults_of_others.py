@@ -17,11 +17,11 @@ from tests.contract.subjects_anthropic import AnthropicSubject
 from tests.contract.subjects_google import GoogleSubject
 from tests.contract.subjects_ollama import AimockSubject
 from tests.contract.subjects_openai import OpenAISubject
-from tests.contract.troubles import HALFWAY, Trouble
+from tests.contract.troubles import HALFWAY, SILENT, Trouble
 from tests.integration.api.serving import serving
 from tests.integration.gateway.verdicts import INTERFACES, STATUSES, Heard, Interface, heard
 
-SILENCE_MILLISECONDS = 1500
+SILENCE_MILLISECONDS = 300
 PATIENCE_SECONDS = 20.0
 
 # What an adapter keeps of a server's status is the class of the error.
@@ -106,8 +106,8 @@ async def far_end(request: pytest.FixtureRequest) -> AsyncIterator[FarEnd]:
 
 @pytest.fixture
 def models(far_end: FarEnd) -> dict[str, Any]:
-    """A model for each trouble. Local, whoever has it: their silence is timed by a setting that tests may shorten."""
-    return {f"{far_end.provider}-{trouble}": {"local": True} for trouble in Trouble}
+    """A model for each trouble. Who falls silent is local, as that is timed by a setting that tests may shorten."""
+    return {f"{far_end.provider}-{trouble}": {"local": trouble in SILENT} for trouble in Trouble}
 
 
 @pytest.fixture

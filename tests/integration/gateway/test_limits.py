@@ -21,7 +21,7 @@ from tests.contract.troubles import Trouble
 from tests.integration.api.serving import serving
 from tests.integration.gateway.keys import Headers, KeyOf
 from tests.integration.gateway.talking import chat, error_of, stream
-from tests.integration.gateway.upstreams import USAGE
+from tests.integration.gateway.upstreams import USAGE, good
 
 PATIENCE_SECONDS = 20
 
@@ -88,11 +88,25 @@ async def test_what_failed_before_a_word_was_said_uses_no_tokens(api: httpx.Asyn
         assert (await chat(api, "mock-flaky", headers=key, max_tokens=4000)).status_code in {200, 503}
 
 
-async def test_parallel_calls_are_counted_while_they_go_on(api: httpx.AsyncClient, key_of: KeyOf) -> None:
+async def test_parallel_calls_are_counted_while_they_go_on(
+    api: httpx.AsyncClient, key_of: KeyOf, server: ScriptedServer
+) -> None:
+    may_answer = asyncio.Event()
+
+    async def patient(exchange: Exchange) -> None:
+        await may_answer.wait()
+        await good(exchange)
+
+    server.scripts["good"] = patient
     key = await key_of(parallel_calls=2)
-    outcomes = await asyncio.gather(*(chat(api, "mock-slow", headers=key) for _ in range(4)))
+    asking = [asyncio.create_task(chat(api, "good", headers=key)) for _ in range(4)]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(server.exchanges) + sum(one.done() for one in asking) < len(asking):  # noqa: ASYNC110  # either way
+            await asyncio.sleep(0.01)
+    may_answer.set()
+    outcomes = await asyncio.gather(*asking)
     assert sorted(one.status_code for one in outcomes) == [200, 200, 429, 429]
-    assert (await chat(api, "mock-slow", headers=key)).status_code == 200
+    assert (await chat(api, "good", headers=key)).status_code == 200
 
 
 async def test_a_spent_budget_leaves_what_costs_nothing(api: httpx.AsyncClient, key_of: KeyOf) -> None:
@@ -121,7 +135,7 @@ async def test_what_a_keys_jobs_cost_counts_against_its_budget(
     )
     async with engine.connect() as connection:
         await connection.execute(job)
-    for _ in range(20):  # far fewer than would spend it here
+    for _ in range(300):  # fewer than would spend it here
         refused = await chat(api, "scripted-priced", headers=key)
         if refused.status_code != 200:
             break

@@ -42,8 +42,9 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture
-def told(settings: Settings, collector: Collector) -> Told:
+def told(settings: Settings, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> Told:
     """An API that tells the collector, which has heard everything when the context ends."""
+    monkeypatch.setattr("common.telemetry.exporting.CLOSE_SECONDS", 60.0)
     settings = settings.model_copy(
         update={
             "otel_exporter_otlp_endpoint": collector.url,
@@ -169,7 +170,7 @@ async def test_a_client_that_left_ends_both_spans(told: Told, collector: Collect
         body = {"model": "scripted-endless", "messages": HELLO, "stream": True}
         async with api.stream("POST", "/v1/chat/completions", json=body) as response:
             await anext(response.aiter_bytes())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await server.exchanges[0].client_left.wait()
 
     [asked] = collector.of_kind("client")

@@ -1,6 +1,7 @@
 """Names behind which there are others: a council, and the orchestrator of the specification with its documents."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -19,13 +20,15 @@ from tests.integration.gateway.talking import HELLO, chat, chunks_of, error_of, 
 from tests.integration.gateway.upstreams import TEXT
 from tests.openai_schema import check_chat
 
-# Less than the agent may take, so that it is the client who ends it.
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+# More than a test waits, so that it is never the agent's time that ends.
+QUERY_SECONDS = 600.0
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """As everywhere, with a council of three whose second member fails."""
+def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """As everywhere, with a council of three whose second member fails, and an agent that may take its time."""
+    monkeypatch.setattr("api.gateway.knowledge.QUERY_SECONDS", QUERY_SECONDS)
     with changed(settings) as catalog:
         catalog["defaults"]["models"] += ["mock-broken", "mock-a"]
         catalog["models"]["mock-broken"] = {"parameters": {"extra": {"error": "bad_upstream"}}}
@@ -74,10 +77,12 @@ async def test_the_council_says_what_it_took(
     api: httpx.AsyncClient, key_of: KeyOf, name: str, is_streamed: bool
 ) -> None:
     key = await key_of(requests_per_minute=10)
+    started = time.perf_counter()
     answer = await chat(api, name, headers=key, stream=is_streamed)
+    milliseconds = (time.perf_counter() - started) * 1000
     assert answer.headers["x-ultra-attempts"] == "4"  # three members and the lead
     assert answer.headers["x-ultra-served-by"] in {"scripted-good", "mock-a"}
-    assert 0 <= float(answer.headers["x-ultra-overhead-ms"]) < 1000
+    assert 0 <= float(answer.headers["x-ultra-overhead-ms"]) <= milliseconds
     assert answer.headers["x-ratelimit-remaining-requests"] == "6"
 
 
@@ -106,7 +111,7 @@ async def test_a_client_that_leaves_a_council_leaves_every_member(settings: Sett
         members = [f"scripted-{trouble}" for trouble in (Trouble.NO_RESPONSE, Trouble.STALL)]
         catalog["models"] |= {member: {} for member in members}
         catalog["defaults"]["models"] = members
-    async with serving(settings) as api, asyncio.timeout(10):
+    async with serving(settings) as api, asyncio.timeout(PATIENCE_SECONDS):
         asking = asyncio.create_task(chat(api, "ultra-compare"))
         while len(server.exchanges) < len(members):  # noqa: ASYNC110  # both, in whatever order
             await asyncio.sleep(0.01)

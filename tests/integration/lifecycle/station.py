@@ -26,6 +26,8 @@ ULTRA = Path(sys.executable).parent / "ultra"
 NODE = "test-node"
 # Longer than anything here takes on a loaded machine; only a failure waits for it.
 PATIENCE_SECONDS = 60
+# Has a call go on until the station releases it, so that what is to happen meanwhile may take its time.
+HELD = "HELD"
 
 Row = dict[str, Any]
 
@@ -62,7 +64,7 @@ class Station:
             "image": self.image,
             "memory": "128 MiB",
             "load_seconds": 30,
-            "drain_seconds": 10,
+            "drain_seconds": PATIENCE_SECONDS,
             "environment": {f"SCRIPT_{name}": value for name, value in (environment or {}).items()},
         }
         self._models[model_id] = entry | fields
@@ -72,11 +74,21 @@ class Station:
         replacement.rename(self._folder / "models.yaml")
         return model_id
 
-    def start_worker(self, node: str = NODE, *options: str, **environment: str) -> subprocess.Popen[bytes]:
+    def release(self) -> None:
+        """Let the calls that are held end, and those that would be."""
+        (self._folder / "weights" / "model").write_text("released")
+
+    def start_worker(
+        self,
+        node: str = NODE,
+        *options: str,
+        program: Sequence[str | Path] = (ULTRA, "worker", "lifecycle"),
+        **environment: str,
+    ) -> subprocess.Popen[bytes]:
         log = self._folder / f"worker-{len(self._workers)}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                [ULTRA, "worker", "lifecycle", "--node", node, *options],
+                [*program, "--node", node, *options],
                 env=self._environment | environment,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
@@ -175,6 +187,15 @@ class Station:
 
 def is_ready(row: Row) -> bool:
     return bool(row["is_ready"])
+
+
+def is_busy(row: Row) -> bool:
+    """Whether its runner says that it works; one that was slow to answer said nothing."""
+    return bool(row["health"] and row["health"]["in_flight"])
+
+
+def is_draining(row: Row) -> bool:
+    return bool(row["state"] == "draining")
 
 
 async def ask(row: Row, path: str = "/inference", **body: Any) -> tuple[int, Any]:

@@ -15,6 +15,9 @@ from worker.lifecycle.docker_engine import DockerEngine
 from worker.lifecycle.engine_errors import EngineAway, EngineTooOld
 from worker.lifecycle.reconciler import AWAY_SECONDS, Reconciler
 
+# Longer than anything here takes on a loaded machine; only a failure waits for it.
+PATIENCE_SECONDS = 60
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -38,7 +41,9 @@ async def serving(answer: Answer, path: Path, *, oldest: str = "1.12", newest: s
 
 
 @asynccontextmanager
-async def asking(path: Path, *, patience_seconds: float = 5, silence_seconds: float = 5) -> AsyncIterator[DockerEngine]:
+async def asking(
+    path: Path, *, patience_seconds: float = PATIENCE_SECONDS, silence_seconds: float = PATIENCE_SECONDS
+) -> AsyncIterator[DockerEngine]:
     engine = DockerEngine(f"unix://{path}", patience_seconds=patience_seconds, silence_seconds=silence_seconds)
     try:
         yield engine
@@ -173,7 +178,7 @@ async def test_an_engine_whose_clock_is_ahead_is_not_asked_for_events_without_a_
     async with serving(end_at_once, socket), asking(socket) as engine:
         reconciler = Reconciler(engine, nobody, nobody, nobody, nobody, installation="any", interval_seconds=5)
         watching = asyncio.create_task(reconciler.watch())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await is_asked_again.wait()
         await end([watching])
     assert asked[1] - asked[0] >= AWAY_SECONDS

@@ -14,14 +14,14 @@ from common.settings import Settings
 from tests.integration.api.serving import serving
 from tests.integration.engine.stack import Workers, workers
 from tests.integration.lifecycle.own_engine import OwnEngine
-from tests.integration.lifecycle.station import PATIENCE_SECONDS, Row, Station, is_ready
+from tests.integration.lifecycle.station import HELD, PATIENCE_SECONDS, Row, Station, is_busy, is_draining, is_ready
 from worker.lifecycle.docker_engine import DockerEngine
 
 pytestmark = pytest.mark.docker
 
 MODEL = "local-a"
 # From when the engine is back.
-CONVERGED_SECONDS = 30
+CONVERGED_SECONDS = 120
 
 Asking = asyncio.Task[httpx.Response]
 
@@ -101,6 +101,7 @@ async def test_an_engine_that_is_killed_loses_no_request_and_no_container(
     await asyncio.to_thread(own_engine.kill)
     asked.append(infer(api))
     own_engine.start(keeps_containers=keeps_containers)
+    asyncio.get_running_loop().call_later(1, station.release)  # somewhere in its start: no moment is to matter
     await asyncio.to_thread(own_engine.wait)
     async with asyncio.timeout(CONVERGED_SECONDS):
         responses = await asyncio.gather(*asked)
@@ -138,9 +139,9 @@ async def test_a_container_that_an_engine_died_removing_is_removed_and_holds_up_
     assert after["container"] == before["container"]
 
 
-def infer(api: httpx.AsyncClient, seconds: float = 0) -> Asking:
+def infer(api: httpx.AsyncClient, how_long: str = "0 seconds") -> Asking:
     """A call that takes so long; no two are alike, or one answer would serve both."""
-    prompt = f"Take {seconds} seconds over question {next(_numbers)}."
+    prompt = f"Take {how_long} over question {next(_numbers)}."
     return asyncio.create_task(api.post("/inference", json={"model_id": MODEL, "prompt": prompt}))
 
 
@@ -152,11 +153,11 @@ async def brought_to(moment: str, station: Station, api: httpx.AsyncClient) -> l
         await station.until(MODEL, lambda row: row.get(known))
         return asked
     await station.ready(MODEL)
-    asked = [infer(api, seconds=4) for _ in range(3)]
-    await station.until(MODEL, lambda row: row["health"]["in_flight"])
+    asked = [infer(api, HELD) for _ in range(3)]
+    await station.until(MODEL, is_busy)
     if moment == "drains":
         await station.unwant(MODEL)
-        await station.until(MODEL, lambda row: row["state"] == "draining")
+        await station.until(MODEL, is_draining)
     return asked
 
 

@@ -4,7 +4,17 @@ import asyncio
 
 import pytest
 
-from tests.integration.lifecycle.station import Station, ask, docker, is_ready, kill
+from tests.integration.lifecycle.station import (
+    HELD,
+    PATIENCE_SECONDS,
+    Station,
+    ask,
+    docker,
+    is_busy,
+    is_draining,
+    is_ready,
+    kill,
+)
 
 pytestmark = pytest.mark.docker
 
@@ -40,12 +50,14 @@ async def test_a_worker_that_is_killed_while_a_model_drains_is_replaced_by_one_t
     model = station.has("a")
     first = station.start_worker()
     row = await station.ready(model)
-    call = asyncio.create_task(ask(row, seconds=3))
-    await station.until(model, lambda row: row["health"]["in_flight"])
+    call = asyncio.create_task(ask(row, prompt=HELD))
+    await station.until(model, is_busy)
     await station.unwant(model)
-    await station.until(model, lambda row: row["state"] == "draining")
+    draining = await station.until(model, is_draining)
     kill(first)
     station.start_worker()
+    await station.until(model, lambda row: row["seen_at"] > draining["seen_at"])
+    station.release()
     assert (await call)[0] == 200
     await station.gone(model)
 
@@ -127,11 +139,15 @@ async def test_a_call_in_flight_is_finished_before_its_model_leaves(station: Sta
     model = station.has("a")
     station.start_worker()
     row = await station.ready(model)
-    call = asyncio.create_task(ask(row, seconds=6))
-    await station.until(model, lambda row: row["health"]["in_flight"])
+    call = asyncio.create_task(ask(row, prompt=HELD))
+    await station.until(model, is_busy)
     await station.unwant(model)
-    await station.until(model, lambda row: row["state"] == "draining")
-    assert (await ask(row))[0] == 503
+    await station.until(model, is_draining)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await ask(row))[0] != 503:  # noqa: ASYNC110  # it may hear of it later than the row says it
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(1)  # in which it would be cut off, if it were
+    station.release()
     assert (await call)[0] == 200
     await station.gone(model)
 
@@ -140,8 +156,8 @@ async def test_a_call_that_outlasts_the_drain_is_cut_off(station: Station) -> No
     model = station.has("a")
     station.start_worker()
     row = await station.ready(model)
-    call = asyncio.create_task(ask(row, seconds=60))
-    await station.until(model, lambda row: row["health"]["in_flight"])
+    call = asyncio.create_task(ask(row, prompt=HELD))
+    await station.until(model, is_busy)
     await station.unwant(model, drain_seconds=1)
     await station.gone(model)
     assert (await call)[0] == 0
@@ -151,8 +167,8 @@ async def test_a_model_that_is_forced_to_stop_waits_for_nobody(station: Station)
     model = station.has("a", drain_seconds=600)
     station.start_worker()
     row = await station.ready(model)
-    call = asyncio.create_task(ask(row, seconds=60))
-    await station.until(model, lambda row: row["health"]["in_flight"])
+    call = asyncio.create_task(ask(row, prompt=HELD))
+    await station.until(model, is_busy)
     await station.unwant(model, is_forced=True)
     await station.gone(model)
     assert (await call)[0] == 0

@@ -4,33 +4,39 @@ import asyncio
 
 import pytest
 
-from tests.integration.lifecycle.station import Station, ask, is_ready
+from tests.integration.lifecycle.station import HELD, Station, ask, is_busy, is_ready
 
 pytestmark = pytest.mark.docker
 
 
 async def test_a_model_that_nobody_calls_leaves_after_its_time(station: Station) -> None:
-    model = station.has("a", ttl=2)
+    model = station.has("a")
     station.start_worker()
-    row = await station.ready(model)
-    await ask(row, seconds=3)  # longer than its time: counted from the end of the call
-    assert (await station.look(model))["is_ready"]
-    row = await station.gone(model)
-    assert "Idle" in row["reason"]
+    call = asyncio.create_task(ask(await station.ready(model), prompt=HELD))
+    await station.until(model, is_busy)
+    station.has("a", ttl=1)  # not before: it might have left by the time it is asked
+    await asyncio.sleep(3)  # longer than its time: a call is not idle
+    [released] = await station.sql("SELECT clock_timestamp() AS at")
+    station.release()
+    assert (await call)[0] == 200
+    assert "Idle" in (await station.gone(model))["reason"]
+    [retired] = await station.sql("SELECT at FROM model_events WHERE kind = 'retired'")
+    assert retired["at"] > released["at"]
 
 
 async def test_the_longest_idle_makes_room_and_a_busy_one_does_not(station: Station) -> None:
     models = [station.has(name, memory="1 GiB") for name in ("a", "b", "c")]
     station.start_worker(ULTRA_MODEL_MEMORY_MIB="2400")
     busy, idle = await station.ready(models[0]), await station.ready(models[1])
-    call = asyncio.create_task(ask(busy, seconds=15))
-    await station.until(models[0], lambda row: row["health"]["in_flight"])
+    call = asyncio.create_task(ask(busy, prompt=HELD))
+    await station.until(models[0], is_busy)
     await station.want(models[2])
     await station.until(models[2], is_ready)
     assert await station.containers(models[1]) == []
     assert (await station.look(models[1]))["reason"] == f"Makes room for {models[2]}."
     assert (await station.look(models[0]))["container"] == busy["container"]
     assert idle["container"] not in [one.id for one in await station.containers()]
+    station.release()
     assert (await call)[0] == 200
 
 

@@ -5,7 +5,7 @@ import time
 from uuid import UUID
 
 import pytest
-from redis import Redis
+from redis.asyncio import Redis
 
 from common.events import stream_key
 from common.ids import uuid7
@@ -39,9 +39,14 @@ async def ended(station: Station, job_id: UUID) -> Row:
         await asyncio.sleep(0.05)
 
 
-def events(redis_url: str, job_id: UUID) -> list[str]:
-    with Redis.from_url(redis_url) as redis:
-        return [fields[b"e"].decode() for _, fields in redis.xrange(stream_key(job_id))]  # type: ignore[union-attr]
+async def events(redis_url: str, job_id: UUID) -> list[str]:
+    """The names of its events once the last is there: it leaves after the row is written."""
+    told: list[str] = []
+    async with asyncio.timeout(PATIENCE_SECONDS), Redis.from_url(redis_url) as redis:
+        while "job.finished" not in told:
+            told = [fields[b"e"].decode() for _, fields in await redis.xrange(stream_key(job_id))]
+            await asyncio.sleep(0.01)
+    return told
 
 
 async def test_a_run_ends_when_its_model_is_ready_and_tells_of_the_way_there(station: Station, redis_url: str) -> None:
@@ -54,7 +59,7 @@ async def test_a_run_ends_when_its_model_is_ready_and_tells_of_the_way_there(sta
     assert row["result"] == {"model_id": model, "state": "ready", "node": "test-node", "generation": 1}
     assert row["started_at"] is not None
     assert (await station.look(model))["is_ready"]
-    told = events(redis_url, run)
+    told = await events(redis_url, run)
     assert set(told[:-1]) == {"job.status"}
     assert told[-1] == "job.finished"
 

@@ -29,7 +29,7 @@ async def test_smollm2_is_started_asked_and_stopped(station: Station, runner_ima
     model = station.has("smollm2", source=source, engine="llamacpp", image=runner_image, memory="768 MiB")
     station.start_worker()
     row = await station.ready(model)
-    assert row["health"]["status"] == "ready"
+    await station.until(model, lambda row: row["health"] and row["health"]["status"] == "ready")
     status, answer = await ask(row, prompt="Say hello.", max_tokens=8)
     assert status == 200
     assert answer["response"]

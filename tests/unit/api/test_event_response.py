@@ -9,7 +9,7 @@ from api.events.hub import Hub
 from api.events.stream import EventResponse
 from tests.unit.api.streams import FakeEndings, FakeStreams, delta, ending, ids, job_finished, numbers
 
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 60
 
 
 class Client:

@@ -9,7 +9,7 @@ from api.events.hub import Hub
 from api.events.waiting import wait_for_end
 from tests.unit.api.streams import FakeEndings, FakeStreams, call_finished, delta, ending, ids, job_finished, names
 
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture

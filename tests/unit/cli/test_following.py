@@ -14,7 +14,7 @@ FINAL = document(answer("a", "Scattering."), answer("b", "Rayleigh."))
 
 
 async def submitted(server: FakeServer, manner: Manner) -> ExitCode:
-    async with server.client() as client, asyncio.timeout(10):
+    async with server.client() as client, asyncio.timeout(60):
         return await submit_and_follow(client, REQUEST, manner)
 
 
@@ -71,11 +71,17 @@ async def test_an_interrupt_has_the_job_cancelled() -> None:
     assert len(server.asked("POST", f"{PATH}/cancel")) == 1
 
 
-async def test_time_that_runs_out_leaves_the_job_running() -> None:
-    server = FakeServer(FINAL)
-    server.on("GET", f"{PATH}/events", lambda _: _endless())
+async def test_time_that_runs_out_leaves_the_job_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, loop = FakeServer(FINAL), asyncio.get_running_loop()
+    clock = loop.time
+
+    def hang(_: httpx.Request) -> httpx.Response:
+        monkeypatch.setattr(loop, "time", lambda: clock() + 30)
+        return _endless()
+
+    server.on("GET", f"{PATH}/events", hang)
     with pytest.raises(WaitedTooLong, match=f"ultra show {JOB_ID} --watch") as late:
-        await submitted(server, Manner("json", timeout_seconds=0.05))
+        await submitted(server, Manner("json", timeout_seconds=30))
     assert late.value.exit_code is ExitCode.TIMEOUT
     assert server.asked("POST", f"{PATH}/cancel") == []
 

@@ -23,6 +23,6 @@ async def test_a_fault_is_told_and_does_not_end_the_work(
             done.set()
 
     working = asyncio.create_task(keep_doing(step))
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), 60)
     working.cancel()
     assert [record.levelno for record in caplog.records] == [logging.ERROR]

@@ -1,6 +1,7 @@
 """A runner that keeps the contract of `common/fleet/contracts.py` and does what SCRIPT_* variables and callers say.
 
-A call takes `seconds`; a chat, the first number in its prompt. What answers a chat is the model's name.
+A call takes the first number of seconds in its prompt. One whose prompt says HELD is held until something is written
+into the weights, by which a test releases all of them. What answers a chat is the model's name.
 """
 
 import json
@@ -11,9 +12,11 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 MODEL = os.environ.get("ULTRA_MODEL_ID", "")
+WEIGHTS = Path(os.environ.get("ULTRA_MODEL_PATH", ""))
 LOAD_SECONDS = float(os.environ.get("SCRIPT_LOAD_SECONDS", "0"))
 MEMORY_MIB = int(os.environ.get("SCRIPT_MEMORY_MIB", "0"))
 FATAL = os.environ.get("SCRIPT_FATAL")  # "model_missing 3"
@@ -61,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             state["in_flight"] += 1
         try:
-            time.sleep(seconds_of(body))
+            take_time(body)
             self.reply(body)  # in flight until it is out: who drains waits for that
         finally:
             with lock:
@@ -100,11 +103,13 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def seconds_of(body: dict[str, Any]) -> float:
-    if "messages" not in body:
-        return float(body.get("seconds", 0))
-    number = re.search(r"\d+(\.\d+)?", str(body["messages"][-1]["content"]))
-    return float(number[0]) if number else 0.0
+def take_time(body: dict[str, Any]) -> None:
+    prompt = str(body["messages"][-1]["content"] if "messages" in body else body.get("prompt"))
+    if "HELD" in prompt:
+        while not WEIGHTS.stat().st_size:
+            time.sleep(0.01)
+    elif number := re.search(r"\d+(\.\d+)?", prompt):
+        time.sleep(float(number[0]))
 
 
 def load() -> None:

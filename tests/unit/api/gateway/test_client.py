@@ -7,7 +7,7 @@ from starlette.types import Message, Scope
 
 from api.gateway.client import Client, Patience
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 60
 SCOPE: Scope = {"type": "http", "headers": []}
 
 

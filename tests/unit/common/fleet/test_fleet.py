@@ -191,10 +191,18 @@ async def test_whoever_waits_for_a_model_that_is_stopped_is_told(fleet: Fleet, r
         await task
 
 
-async def test_a_wait_has_an_end_and_says_how_far_it_came(fleet: Fleet, rows: ScriptedRows) -> None:
+async def test_a_wait_has_an_end_and_says_how_far_it_came(
+    fleet: Fleet, rows: ScriptedRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    clock = loop.time
+
+    def told(_: Standing) -> None:
+        monkeypatch.setattr(loop, "time", lambda: clock() + MODEL.load_seconds)
+
     rows.be(ID, State.PULLING, "Fetches 3 of 4 GiB.")
-    with pytest.raises(NotStarted, match=r"not ready within 0\.05 s; it is pulling: Fetches 3 of 4 GiB"):
-        await fleet.ready(MODEL.model_copy(update={"load_seconds": 0.05}))
+    with pytest.raises(NotStarted, match=r"not ready within 600 s; it is pulling: Fetches 3 of 4 GiB"):
+        await fleet.ready(MODEL, told=told)
 
 
 async def test_those_who_wait_hear_of_changes_and_of_nothing_else(fleet: Fleet, rows: ScriptedRows) -> None:
@@ -296,4 +304,4 @@ async def test_a_fault_of_our_own_leaves_nobody_waiting(
 async def idle(fleet: Fleet) -> None:
     """Wait until it looks no more."""
     if fleet._looking is not None:
-        await asyncio.wait_for(fleet._looking, 5)
+        await asyncio.wait_for(fleet._looking, 60)
