@@ -20,8 +20,8 @@ from tests.contract.troubles import HALFWAY, RETRY_AFTER_SECONDS, SAID_BEFORE, T
 # Longer than any test waits; a stream that is left is given up at once.
 SILENCE_SECONDS = 3600.0
 # A request that is left before its response began is noticed only when this is over: no proof that it was
-# withdrawn (the scripted server has that), but the next one must not find a server that still holds it. Twice as long
-# as any test bears silence: else the answer may come first.
+# withdrawn (the scripted server has that), but the next one must not find a server that still holds it. Ten times as
+# long as any test bears silence: else the answer may come first.
 DELAY_SECONDS = 3.0
 # llmock counts a token for every four characters.
 WORD = "one "

@@ -38,7 +38,8 @@ async def ask():
     await asyncio.Event().wait()
 
 async def main():
-    cache = AnswerCache(Redis.from_url(sys.argv[1]), ttl_seconds=60, lead_seconds=600)
+    redis = Redis.from_url(sys.argv[1], socket_timeout=60, socket_connect_timeout=60)
+    cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
     await cache.answer(sys.argv[2], ask, 600)
 
 asyncio.run(main())
@@ -71,9 +72,14 @@ def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.cache.store.REDIS_SECONDS", PATIENCE_SECONDS)
 
 
+def patient(redis_url: str) -> Redis:
+    """A client that does not ask twice what is answered late: a look that won the lead would not win it again."""
+    return Redis.from_url(redis_url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS)
+
+
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url, socket_timeout=PATIENCE_SECONDS) as client:
+    async with patient(redis_url) as client:
         yield client
 
 
@@ -139,7 +145,7 @@ async def test_an_answer_lives_as_long_as_it_was_told_to(redis: Redis) -> None:
 
 async def test_fifty_equal_calls_of_two_processes_ask_once(redis_url: str, redis: Redis) -> None:
     model = Model(is_open=False)
-    async with Redis.from_url(redis_url, socket_timeout=PATIENCE_SECONDS) as other:
+    async with patient(redis_url) as other:
         caches = [AnswerCache(client, ttl_seconds=60, lead_seconds=600) for client in (redis, other)]
         calls = [asking(caches[number % 2], model) for number in range(50)]
         await model.is_asked.wait()
@@ -313,7 +319,7 @@ async def test_valkey_stopped_in_the_middle_costs_nobody_an_answer(
     monkeypatch.setattr("common.cache.cache.RENEWALS_A_LEAD", 6000)  # ten a second
     leader, waiter, later = Model(is_open=False), Model(), Model()
     with Stack(tmp_path, only=("valkey",)) as stack:
-        async with Redis.from_url(stack.settings["REDIS_URL"], socket_timeout=PATIENCE_SECONDS) as redis:
+        async with patient(stack.settings["REDIS_URL"]) as redis:
             cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
             with caplog.at_level(logging.WARNING, "common.cache.store"):
                 leading = asking(cache, leader)

@@ -112,7 +112,8 @@ async def test_parts_start_after_what_they_need_and_stop_in_reverse(bench: Bench
 
 async def test_a_part_that_dies_is_started_again_and_its_last_words_are_told(bench: Bench) -> None:
     script = f"""
-        test -e {bench.directory}/seen && exec sleep 60
+        test -e {bench.directory}/again && while :; do sleep 0.02; done
+        touch {bench.directory}/again
         until test -e {bench.directory}/seen; do sleep 0.02; done
         echo out of luck; exit 3
     """

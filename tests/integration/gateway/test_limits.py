@@ -58,7 +58,7 @@ async def test_a_request_too_many_is_told_when_to_come_back(api: httpx.AsyncClie
     refused = await chat(api, "good", headers=key)
     assert (refused.status_code, error_of(refused)["code"]) == (429, "rate_limit_exceeded")
     assert refused.headers["x-ratelimit-remaining-requests"] == "0"
-    assert 55 <= int(refused.headers["retry-after"]) <= 61
+    assert 40 <= int(refused.headers["retry-after"]) <= 61
     assert "2 requests a minute" in error_of(refused)["message"]
     assert (await chat(api, "good")).status_code == 200  # who needs no key has no limits
     assert 'ultra_admission_refusals_total{limit="requests"} 1.0' in (await api.get("/metrics")).text
@@ -167,7 +167,7 @@ async def test_submissions_count_as_requests_and_need_a_budget(
     assert (await chat(api, "good", headers=key)).status_code == 429
     refused = await api.post("/api/analyze", json=asked, headers=key)
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limit_exceeded")
-    assert int(refused.headers["retry-after"]) > 50
+    assert int(refused.headers["retry-after"]) >= 40
 
     key = await key_of(budget_usd=0.0)
     paid = await api.post("/api/analyze", json={"prompt": "Why?", "models": ["scripted-priced"]}, headers=key)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,8 +14,9 @@ from tests.integration.lifecycle.station import Station
 from tests.integration.lifecycle.station import docker as docker_command
 from worker.lifecycle.docker_engine import DockerEngine
 
-IMAGE = "ultra-scripted-model:test"
 CONTEXT = Path(__file__).with_name("scripted_model")
+# Named after what it does: another checkout that tests in the same engine may have another one.
+IMAGE = f"ultra-scripted-model:{sha256((CONTEXT / 'server.py').read_bytes()).hexdigest()[:12]}"
 
 
 @pytest.fixture(scope="session")
