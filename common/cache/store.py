@@ -25,13 +25,14 @@ WARNING_EVERY_SECONDS = 60.0
 # Several times the longest pause between two looks of one who waits: nobody misses it.
 VAIN_SECONDS = 5.0
 
-# One atomic look: an answer, a turn to wait, a turn to ask alone, or the lead.
+# One atomic look: an answer, a turn to wait, a turn to ask alone, or the lead. A look whose reply was lost is sent again
+# by the client, and may hold the lead already.
 LOOK = """
 local answer = redis.call('GET', KEYS[1])
 if answer then return answer end
 local leader = redis.call('GET', KEYS[2])
 if leader == '-' then return 2 end
-if leader then return 1 end
+if leader and leader ~= ARGV[1] then return 1 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return 0
 """

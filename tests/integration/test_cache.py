@@ -157,6 +157,11 @@ async def test_fifty_equal_calls_of_two_processes_ask_once(redis_url: str, redis
     assert sorted(is_cached for _, is_cached in found) == [False] + [True] * 49
 
 
+async def test_who_leads_and_has_not_heard_of_it_is_told_again(redis: Redis) -> None:
+    store = AnswerStore(redis, ttl_seconds=60, lead_seconds=600)
+    assert [await store.look(KEY, token) for token in ("one", "one", "other")] == [Turn.LEAD, Turn.LEAD, Turn.WAIT]
+
+
 async def test_a_lead_is_held_for_as_long_as_its_holder_works(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.cache.cache.RENEWALS_A_LEAD", 60_000)  # one every hundredth of a second
     cache = AnswerCache(redis, ttl_seconds=60, lead_seconds=600)
