@@ -25,8 +25,8 @@ WARNING_EVERY_SECONDS = 60.0
 # Several times the longest pause between two looks of one who waits: nobody misses it.
 VAIN_SECONDS = 5.0
 
-# One atomic look: an answer, a turn to wait, a turn to ask alone, or the lead. A look whose reply was lost is sent again
-# by the client, and may hold the lead already.
+# One atomic look: an answer, a turn to wait, a turn to ask alone, or the lead. A look whose reply was lost is sent
+# again by the client, and may hold the lead already.
 LOOK = """
 local answer = redis.call('GET', KEYS[1])
 if answer then return answer end
