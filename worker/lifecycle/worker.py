@@ -59,7 +59,7 @@ RETRY_SECONDS = 2.0
 # What a model may take to finish when its worker takes it along, and how long the worker waits for all of them.
 LAST_DRAIN_SECONDS = 5.0
 LEAVE_SECONDS = 12.0
-STOP_PULLS_SECONDS = 3.0
+STOP_PULLS_SECONDS = 5.0
 LEAVE_LOOK_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
