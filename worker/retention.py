@@ -12,7 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.background import keep_doing
-from common.database.bounded import bounded
 from common.retention import BATCH, remove_older
 
 # Any number that nobody else uses: 'rete' in ASCII. Of the session, for it is held over many commits.
@@ -20,8 +19,6 @@ _LOCK = text("SELECT pg_try_advisory_lock(1919251557)")
 _UNLOCK = text("SELECT pg_advisory_unlock(1919251557)")
 # A job is kept for days: nobody minds minutes.
 INTERVAL_SECONDS = 600.0
-# Some millions of jobs.
-PASS_SECONDS = 3600.0
 
 logger = logging.getLogger(__name__)
 
@@ -49,15 +46,7 @@ class Retention:
         await keep_doing(self._remove_and_tell, pause_seconds=self._interval_seconds)
 
     async def once(self) -> int:
-        """Remove all that is old enough; returns how many jobs that were, 0 if another worker is at it.
-
-        Raises:
-            SQLAlchemyError, OSError: Postgres is away or has fallen silent, or there is more than this took; the next
-                time goes on from there.
-        """
-        return await bounded(self._once(), PASS_SECONDS)
-
-    async def _once(self) -> int:
+        """Remove all that is old enough; returns how many jobs that were, 0 if another worker is at it."""
         async with self._engine.connect() as connection:
             if not (await connection.execute(_LOCK)).scalar():
                 return 0

@@ -15,6 +15,7 @@ class Wire:
         self._speaks = asyncio.Event()
         self._speaks.set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.StreamWriter] = []
 
     @asynccontextmanager
     async def laid(self) -> AsyncIterator[str]:
@@ -28,6 +29,9 @@ class Wire:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            for writer in self._writers:
+                writer.transport.abort()
+            await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
     def fall_silent(self) -> None:
         self._speaks.clear()
@@ -43,6 +47,7 @@ class Wire:
 
     async def _accept(self, near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
         far_in, far_out = await self._connect()
+        self._writers += [near_out, far_out]
         self._tasks += [
             asyncio.create_task(_carry(near_in, far_out, self._speaks)),
             asyncio.create_task(_carry(far_in, near_out, self._speaks)),
